@@ -1,0 +1,276 @@
+"""The activation store: the value of every neuron for every word of a corpus, on disk.
+
+A folder with ``manifest.json``, ``activations-00000.npy``, … (``[tokens, neurons]``, readable with
+``np.load(mmap_mode="r")``), ``offsets.npy`` (int64, ``[sentences + 1]``) and ``tokens.txt`` (one
+sentence a line, one row a word, in corpus order).
+
+While a store is being written its manifest is called ``partial.json``. A shard appears on disk
+only when it is whole, so a killed run is continued by the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UserError
+from .files import StrPath, atomic_path, read_json, read_lines, write_json, write_text
+from .neurons import NeuronSpace
+
+FORMAT = "fairseq-neuron-activations/1"
+ROWS_PER_SHARD = 65536
+_MANIFEST, _PARTIAL = "manifest.json", "partial.json"
+
+
+class ShardedRows:
+    """Row slices over several memory-mapped arrays ``[rows_i, neurons]``, as if they were one."""
+
+    def __init__(self, shards: Sequence[npt.NDArray[Any]]) -> None:
+        self._shards = list(shards)
+        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
+        self.shape = (int(self._starts[-1]), shards[0].shape[1])
+        self.dtype = shards[0].dtype
+        self.ndim = 2
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise IndexError("only contiguous row slices")
+        pieces = [
+            shard[max(start - first, 0) : max(stop - first, 0)]
+            for shard, first in zip(self._shards, self._starts, strict=False)
+            if first < stop and first + len(shard) > start
+        ]
+        if len(pieces) == 1:
+            return pieces[0]
+        return np.concatenate(pieces) if pieces else np.empty((0, self.shape[1]), self.dtype)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:], dtype=dtype)
+
+
+class Activations:
+    """A complete activation store, opened for reading.
+
+    Attributes:
+        array: ``[tokens, neurons]``, memory-mapped; slices of rows read only these rows.
+        sentences: the words of each sentence, in corpus order.
+        offsets: int64 ``[sentences + 1]``; sentence ``i`` has rows ``offsets[i]:offsets[i + 1]``.
+        layers: the layers whose neurons are the columns.
+        manifest: how the store came about.
+
+    Raises:
+        UserError: no store, an unfinished one, or one whose parts do not fit together.
+    """
+
+    def __init__(self, path: StrPath) -> None:
+        self.path = Path(path)
+        self.manifest = _read_manifest(self.path)
+        self.layers = NeuronSpace.from_json(self.manifest["layers"])
+        lines = read_lines(self.path / "tokens.txt", "activation store")
+        self.sentences = [line.split(" ") if line else [] for line in lines]
+        self.offsets: npt.NDArray[np.int64] = np.load(self.path / "offsets.npy")
+        shards = [
+            np.load(file, mmap_mode="r") for file in sorted(self.path.glob("activations-*.npy"))
+        ]
+        self.array: npt.NDArray[Any] | ShardedRows
+        self.array = shards[0] if len(shards) == 1 else ShardedRows(shards)
+        self._check()
+
+    def __len__(self) -> int:
+        return self.array.shape[0]
+
+    @property
+    def signature(self) -> str:
+        """One line with every setting that can change the activations."""
+        return str(self.manifest["signature"])
+
+    @property
+    def model_sha256(self) -> str | None:
+        """SHA-256 of the checkpoint the activations were read from, if known."""
+        sha256: str | None = (self.manifest.get("model") or {}).get("sha256")
+        return sha256
+
+    def words(self) -> list[str]:
+        """All words in row order."""
+        return [word for sentence in self.sentences for word in sentence]
+
+    def _check(self) -> None:
+        rows = int(self.offsets[-1])
+        counts = np.diff(self.offsets)
+        fits = (
+            self.array.shape == (rows, self.layers.size)
+            and len(self.sentences) == len(counts)
+            and all(len(s) == n for s, n in zip(self.sentences, counts, strict=True))
+        )
+        if not fits:
+            raise UserError(
+                f"activation store {self.path} is damaged: {self.array.shape} values for "
+                f"{rows} words of {len(self.sentences)} sentences; extract it again"
+            )
+
+
+class StoreWriter:
+    """Writes an activation store shard by shard; takes up where a killed run ended.
+
+    Args:
+        path: the folder; free, empty, or an unfinished store with the same settings.
+        sentences: the words of each sentence, in corpus order; one row a word.
+        layers: the columns.
+        dtype: ``float16`` or ``float32``.
+        settings: further entries of the manifest; compared when a run is continued, all but
+            ``command``.
+        rows_per_shard: a shard ends with the sentence that reaches this many rows.
+
+    Usage::
+
+        writer = StoreWriter("acts", sentences, layers, "float32", {"model": …})
+        for shard, first, last in writer.missing():
+            writer.write(shard, rows_of(sentences[first:last]))
+        writer.finish()
+
+    Raises:
+        UserError: the folder holds another run.
+    """
+
+    def __init__(
+        self,
+        path: StrPath,
+        sentences: Sequence[Sequence[str]],
+        layers: NeuronSpace,
+        dtype: str,
+        settings: Mapping[str, Any],
+        rows_per_shard: int = ROWS_PER_SHARD,
+    ) -> None:
+        self.path = Path(path)
+        self.layers = layers
+        self.dtype = np.dtype(dtype)
+        self.sentences = sentences
+        self.offsets = np.cumsum([0, *map(len, sentences)], dtype=np.int64)
+        if self.offsets[-1] == 0:
+            raise UserError("the input is empty: there is no word to read activations for")
+        self.shards = _shard_bounds(self.offsets, rows_per_shard)
+        self.manifest = {
+            "format": FORMAT,
+            "layers": layers.to_json(),
+            "dtype": self.dtype.name,
+            "sentences": len(sentences),
+            "tokens": int(self.offsets[-1]),
+            "neurons": layers.size,
+            "rows_per_shard": rows_per_shard,
+            "tokens_sha256": hashlib.sha256(_tokens_text(sentences).encode("utf-8")).hexdigest(),
+            **settings,
+        }
+        self.complete = self._open()
+
+    def missing(self) -> Iterator[tuple[int, int, int]]:
+        """The shards that are not on disk: ``(shard, first sentence, last sentence + 1)``."""
+        if self.complete:
+            return
+        for shard, (first, last) in enumerate(self.shards):
+            if not self._shard_path(shard).exists():
+                yield shard, first, last
+
+    def write(self, shard: int, rows: npt.NDArray[Any]) -> None:
+        """Write one shard, ``[tokens of its sentences, neurons]``.
+
+        Raises:
+            UserError: a value does not fit into float16.
+        """
+        first, last = self.shards[shard]
+        expected = (int(self.offsets[last] - self.offsets[first]), self.layers.size)
+        if rows.shape != expected:
+            raise ValueError(f"shard {shard} needs {expected} values, got {rows.shape}")
+        with np.errstate(over="ignore"):
+            stored = rows.astype(self.dtype, copy=False)
+        if not np.isfinite(stored).all() and np.isfinite(rows).all():
+            raise UserError("an activation is too large for float16; use --dtype float32")
+        with atomic_path(self._shard_path(shard)) as partial, open(partial, "wb") as stream:
+            np.save(stream, stored)
+
+    def finish(self) -> None:
+        """Make the store complete."""
+        if self.complete:
+            return
+        with atomic_path(self.path / "offsets.npy") as partial, open(partial, "wb") as stream:
+            np.save(stream, self.offsets)
+        write_text(self.path / "tokens.txt", _tokens_text(self.sentences))
+        (self.path / _PARTIAL).replace(self.path / _MANIFEST)
+        self.complete = True
+
+    def _open(self) -> bool:
+        for name in (_MANIFEST, _PARTIAL):
+            if (self.path / name).exists():
+                self._check_same_run(read_json(self.path / name, "activation store"))
+                return name == _MANIFEST
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} exists and is no activation store; choose another folder")
+        write_json(self.path / _PARTIAL, self.manifest)
+        return False
+
+    def _check_same_run(self, found: Mapping[str, Any]) -> None:
+        for key in (self.manifest.keys() | found.keys()) - {"command"}:
+            if found.get(key) != self.manifest.get(key):
+                raise UserError(
+                    f"{self.path} holds another run: its {key} is {found.get(key)!r}, "
+                    f"this one's is {self.manifest.get(key)!r}; choose another folder or remove it"
+                )
+
+    def _shard_path(self, shard: int) -> Path:
+        return self.path / f"activations-{shard:05d}.npy"
+
+
+def write_store(
+    path: StrPath,
+    array: npt.NDArray[Any],
+    sentences: Sequence[Sequence[str]],
+    layers: NeuronSpace,
+    settings: Mapping[str, Any] | None = None,
+    rows_per_shard: int = ROWS_PER_SHARD,
+) -> Activations:
+    """Write an array ``[tokens, neurons]`` as a store, e.g. one computed elsewhere."""
+    given = {"model": None, "signature": "source:array", **(settings or {})}
+    writer = StoreWriter(path, sentences, layers, array.dtype.name, given, rows_per_shard)
+    for shard, first, last in writer.missing():
+        writer.write(shard, array[writer.offsets[first] : writer.offsets[last]])
+    writer.finish()
+    return Activations(path)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise UserError(f"activation store not found: {path}")
+    if (path / _PARTIAL).exists():
+        raise UserError(f"activation store {path} is unfinished; run its extraction again")
+    if not (path / _MANIFEST).exists():
+        raise UserError(f"{path} is no activation store: it has no {_MANIFEST}")
+    manifest = read_json(path / _MANIFEST, "activation store")
+    if manifest.get("format") != FORMAT:
+        raise UserError(f"{path} is no activation store of format {FORMAT}")
+    return manifest
+
+
+def _tokens_text(sentences: Sequence[Sequence[str]]) -> str:
+    return "".join(" ".join(words) + "\n" for words in sentences)
+
+
+def _shard_bounds(offsets: npt.NDArray[np.int64], rows: int) -> list[tuple[int, int]]:
+    """Sentence ranges, each the fewest sentences that reach ``rows`` rows."""
+    bounds: list[tuple[int, int]] = []
+    first, sentences = 0, len(offsets) - 1
+    while first < sentences:
+        last = int(np.searchsorted(offsets, offsets[first] + rows, side="left"))
+        last = min(max(last, first + 1), sentences)
+        if offsets[last] == offsets[-1]:
+            last = sentences  # empty sentences at the end make no shard of their own
+        bounds.append((first, last))
+        first = last
+    return bounds

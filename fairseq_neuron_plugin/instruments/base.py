@@ -1,0 +1,96 @@
+"""What all instruments share: the clamp, and standing in for a module's ``forward``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+from ..neurons import Layer
+
+SCOPES = ("recurrent", "full", "output")
+
+Sink = Callable[[str, Tensor], None]
+Remove = Callable[[], None]
+
+
+@dataclass(eq=False)
+class Clamp:
+    """Neurons of one layer held at values.
+
+    Attributes:
+        indices: int64 ``[n]``, neurons within the layer, each once.
+        values: float ``[n]``.
+        scope: one of `SCOPES`.
+        fired: how many forward passes have been clamped.
+    """
+
+    indices: Tensor
+    values: Tensor
+    scope: str
+    fired: int = 0
+
+    def on(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices and values on the device and in the precision of ``like``."""
+        return self.indices.to(like.device), self.values.to(like)
+
+    def apply(self, output: Tensor) -> Tensor:
+        """A copy of ``output`` ``[..., width]`` with the neurons at their values."""
+        indices, values = self.on(output)
+        clamped = output.clone()
+        clamped[..., indices] = values
+        return clamped
+
+
+class Instrument(ABC):
+    """Reads and clamps the layers of one module of a model."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> list[Layer]:
+        """The layers, in model order."""
+
+    @abstractmethod
+    def tap(self, names: list[str], sink: Sink) -> Remove:
+        """Call ``sink(name, [batch, length, width])`` whenever one of the named layers has run.
+
+        Padding lies where it lies in the module's input, and is 0. Returns what ends the tap.
+        """
+
+    @abstractmethod
+    def clamp(self, name: str, clamp: Clamp) -> Remove:
+        """Hold neurons of the named layer. Returns what ends it."""
+
+
+class ForwardOverride:
+    """Stands in for ``module.forward`` as long as someone needs it.
+
+    Fairseq's generator calls ``encoder.forward`` directly, past all hooks of `nn.Module`; an
+    instance attribute ``forward`` is reached both ways. All users of one module share one
+    override, so taps and clamps nest in any order, and the attribute goes with the last of them.
+    """
+
+    _kept_as: ClassVar[str] = "forward"
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.users: list[Any] = []
+
+    @classmethod
+    def join(cls, module: nn.Module, user: Any) -> Self:
+        """The override of ``module``, made if there is none yet, with one more user."""
+        override = module.__dict__.get(cls._kept_as)
+        if not isinstance(override, cls):
+            override = cls(module)
+            module.__dict__[cls._kept_as] = override
+        override.users.append(user)
+        return override
+
+    def leave(self, user: Any) -> None:
+        """Take a user off; the last one restores the module."""
+        self.users = [other for other in self.users if other is not user]
+        if not self.users:
+            self.module.__dict__.pop(self._kept_as, None)

@@ -1,0 +1,213 @@
+"""Read and clamp the layers of fairseq's LSTM encoder, bidirectional or not.
+
+The encoder is one fused `nn.LSTM`, whose inner layers no hook can see. While a tap or a clamp is
+on, the same weights run one layer at a time, which gives bit-equal outputs on packed input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+
+from ..neurons import Layer
+from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
+
+Hidden = tuple[Tensor, Tensor]
+Reader = Callable[[PackedSequence], None]
+
+
+class LSTMEncoderInstrument(Instrument):
+    """The layers ``encoder.layers.{l}``, width 2H when bidirectional (forward, then backward H)."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self.encoder = encoder
+        lstm = encoder.lstm
+        assert isinstance(lstm, nn.LSTM)
+        self.lstm = lstm
+
+    @staticmethod
+    def fits(encoder: object) -> bool:
+        """Whether this is an encoder around one `nn.LSTM`."""
+        return isinstance(getattr(encoder, "lstm", None), nn.LSTM)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """One per layer of the LSTM."""
+        width = self.lstm.hidden_size * (2 if self.lstm.bidirectional else 1)
+        return [Layer(f"encoder.layers.{n}", width) for n in range(self.lstm.num_layers)]
+
+    def tap(self, names: list[str], sink: Sink) -> Remove:
+        """See `Instrument.tap`."""
+        removers: list[Remove] = []
+        padding = _PaddingReader()
+        forward = _EncoderForward.join(self.encoder, padding)
+        removers.append(partial(forward.leave, padding))
+        for number, layer in enumerate(self.layers):
+            if layer.name in names:
+                reader = _LayerReader(number, layer.name, padding, sink)
+                layered = LayerwiseForward.join(self.lstm, reader)
+                removers.append(partial(layered.leave, reader))
+        return partial(_remove_all, removers)
+
+    def clamp(self, name: str, clamp: Clamp) -> Remove:
+        """See `Instrument.clamp`."""
+        number = [layer.name for layer in self.layers].index(name)
+        user = (number, clamp)
+        layered = LayerwiseForward.join(self.lstm, user)
+        return partial(layered.leave, user)
+
+
+def _remove_all(removers: list[Remove]) -> None:
+    for remove in removers:
+        remove()
+
+
+class LayerwiseForward(ForwardOverride):
+    """Runs an `nn.LSTM` one layer at a time, with clamps inside the recurrence.
+
+    Its users are `_LayerReader`s and ``(layer number, Clamp)`` pairs.
+    """
+
+    module: nn.LSTM
+
+    def __call__(self, packed: PackedSequence, hx: Hidden) -> tuple[PackedSequence, Hidden]:
+        """As `nn.LSTM.forward` on packed input.
+
+        Args:
+            packed: the embedded sentences.
+            hx: initial hidden and cell states, each ``[layers * directions, batch, hidden]``.
+        """
+        lstm = self.module
+        data, batch_sizes, sorted_indices, unsorted_indices = packed
+        hidden, cell = lstm.permute_hidden(hx, sorted_indices)
+        directions = 2 if lstm.bidirectional else 1
+        finals: list[Hidden] = []
+        for layer in range(lstm.num_layers):
+            states = slice(layer * directions, (layer + 1) * directions)
+            data, final = self._run_layer(layer, data, batch_sizes, (hidden[states], cell[states]))
+            finals.append(final)
+            for user in self.users:
+                if isinstance(user, _LayerReader) and user.number == layer:
+                    user(PackedSequence(data, batch_sizes, sorted_indices, unsorted_indices))
+            if lstm.training and lstm.dropout and layer + 1 < lstm.num_layers:
+                data = nn.functional.dropout(data, lstm.dropout)
+        final_states = torch.cat([h for h, _ in finals]), torch.cat([c for _, c in finals])
+        output = PackedSequence(data, batch_sizes, sorted_indices, unsorted_indices)
+        return output, lstm.permute_hidden(final_states, unsorted_indices)
+
+    def _run_layer(
+        self, layer: int, data: Tensor, batch_sizes: Tensor, states: Hidden
+    ) -> tuple[Tensor, Hidden]:
+        """One layer in all its directions: packed output and final states."""
+        lstm = self.module
+        clamps = [user[1] for user in self.users if isinstance(user, tuple) and user[0] == layer]
+        inside = [clamp for clamp in clamps if clamp.scope != "output"]
+        weights: list[Tensor] = []
+        for direction in range(2 if lstm.bidirectional else 1):
+            parameters = _parameters(lstm, layer, direction)
+            for clamp in inside:
+                parameters = _clamp_recurrence(parameters, *self._part(clamp, direction, data))
+            weights.extend(p for p in parameters if p is not None)
+        data, hidden, cell = torch._VF.lstm(
+            data,
+            batch_sizes,
+            states,
+            weights,
+            lstm.bias,
+            1,  # layers
+            0.0,  # dropout: between layers only, see the caller
+            lstm.training,
+            lstm.bidirectional,
+        )
+        for clamp in inside:
+            hidden, cell = self._clamp_finals(clamp, hidden, cell)
+        for clamp in clamps:
+            data = clamp.apply(data)
+            clamp.fired += 1
+        return data, (hidden, cell)
+
+    def _clamp_finals(self, clamp: Clamp, hidden: Tensor, cell: Tensor) -> Hidden:
+        """Final states ``[directions, batch, hidden]`` as they leave a clamped recurrence."""
+        hidden, cell = hidden.clone(), cell.clone()
+        for direction in range(len(hidden)):
+            units, values = self._part(clamp, direction, hidden)
+            hidden[direction][:, units] = values
+            if clamp.scope == "full":
+                cell[direction][:, units] = 0.0
+        return hidden, cell
+
+    def _part(self, clamp: Clamp, direction: int, like: Tensor) -> tuple[Tensor, Tensor]:
+        """The clamp's units within one direction, and their values."""
+        size = self.module.hidden_size
+        indices, values = clamp.on(like)
+        here = (indices >= direction * size) & (indices < (direction + 1) * size)
+        return indices[here] - direction * size, values[here]
+
+
+class _PaddingReader:
+    """Remembers where the words of the batch lie: bool ``[batch, length]``."""
+
+    is_word: Tensor
+
+    def __call__(self, is_word: Tensor) -> None:
+        self.is_word = is_word
+
+
+class _EncoderForward(ForwardOverride):
+    """Runs the encoder as it is; its users see the padding before the encoder moves it."""
+
+    def __call__(self, src_tokens: Tensor, *args: Any, **kwargs: Any) -> Any:
+        padding_idx: int = self.module.padding_idx  # type: ignore[assignment]
+        for user in self.users:
+            user(src_tokens.ne(padding_idx))
+        return type(self.module).forward(self.module, src_tokens, *args, **kwargs)
+
+
+class _LayerReader:
+    """Hands one layer's output on as ``[batch, length, width]``, padded as the input was."""
+
+    def __init__(self, number: int, name: str, padding: _PaddingReader, sink: Sink) -> None:
+        self.number = number
+        self.name = name
+        self.padding = padding
+        self.sink = sink
+
+    def __call__(self, packed: PackedSequence) -> None:
+        rows, lengths = pad_packed_sequence(packed, batch_first=True)
+        is_word = self.padding.is_word
+        output = rows.new_zeros(*is_word.shape, rows.size(2))
+        # Both masks hold each sentence's words in order, so rows move to their own words whichever
+        # side the padding is on.
+        positions = torch.arange(rows.size(1), device=rows.device)
+        is_row = positions < lengths.to(rows.device).unsqueeze(1)
+        output[is_word] = rows[is_row]
+        self.sink(self.name, output)
+
+
+def _parameters(lstm: nn.LSTM, layer: int, direction: int) -> list[Tensor | None]:
+    """``weight_ih, weight_hh, bias_ih, bias_hh`` of one layer and direction."""
+    suffix = f"_l{layer}" + ("_reverse" if direction else "")
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return [getattr(lstm, name + suffix, None) for name in names]
+
+
+def _clamp_recurrence(
+    parameters: list[Tensor | None], units: Tensor, values: Tensor
+) -> list[Tensor | None]:
+    """Weights under which the recurrence sees ``units`` at ``values``, from before the first step.
+
+    What a clamped unit feeds back is constant: its column of ``weight_hh`` times its value. So the
+    column goes to zero and the constant into a bias; no step-by-step loop is needed.
+    """
+    if not len(units):
+        return parameters
+    weight_ih, weight_hh, bias_ih, bias_hh = parameters
+    assert weight_hh is not None
+    assert bias_hh is not None, "fairseq's LSTM encoder always has biases"
+    constant = weight_hh[:, units] @ values
+    return [weight_ih, weight_hh.index_fill(1, units, 0.0), bias_ih, bias_hh + constant]

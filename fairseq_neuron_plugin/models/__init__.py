@@ -1,0 +1,1 @@
+"""The architectures that fairseq registers."""

@@ -1,0 +1,62 @@
+"""From the text of ``--ablate`` to neurons by layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .errors import UserError
+from .neurons import Layer, NeuronSpace, choose_layers
+from .ranking import Ranking
+
+
+def parse_spec(
+    spec: str, available: Sequence[Layer], globs: str | None = None
+) -> dict[str, list[int]]:
+    """The neurons that a spec names, by layer.
+
+    Args:
+        spec: a neuron list (``3,17-25`` or ``encoder.layers.0:3,17-25;encoder.layers.1:7``), or a
+            selection from a ranking file: ``RANKING.json:top:50``, ``RANKING.json:bottom:10%``,
+            ``RANKING.json:label=VERB:top:20``. Empty means no neuron.
+        available: every layer of the model, in model order.
+        globs: the layers that flat ids count through, see `choose_layers`.
+
+    Raises:
+        UserError: unreadable, unknown layer, id out of range, or a ranking of other layers.
+    """
+    selection = re.fullmatch(r"(.+?\.json):(.+)", spec)
+    if selection:
+        path, selector = selection.groups()
+        ranking = Ranking.load(path)
+        space = ranking_space(ranking, available, path, globs)
+        return space.by_layer(ranking.select(selector))
+    space = NeuronSpace(tuple(available)) if ":" in spec else choose_layers(available, globs)
+    return space.by_layer(space.parse(spec))
+
+
+def ranking_space(
+    ranking: Ranking, available: Sequence[Layer], path: str, globs: str | None = None
+) -> NeuronSpace:
+    """The layers that a ranking's flat ids count through in this model.
+
+    Raises:
+        UserError: the model has no such layers, or they have other widths.
+    """
+    if ranking.space is None:
+        space = choose_layers(available, globs)
+        if space.size != len(ranking.neurons):
+            raise UserError(
+                f"ranking {path} holds {len(ranking.neurons)} neurons, the model has {space.size} "
+                f"in {space.describe()}"
+            )
+        return space
+    widths = {layer.name: layer.width for layer in available}
+    for layer in ranking.space.layers:
+        if widths.get(layer.name) != layer.width:
+            raise UserError(
+                f"ranking {path} was made for another model: it is over "
+                f"{ranking.space.describe()}; this model has "
+                f"{NeuronSpace(tuple(available)).describe()}"
+            )
+    return ranking.space

@@ -1,0 +1,41 @@
+"""Packaging of fairseq_neuron_plugin."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "([^"]+)"',
+    (HERE / "fairseq_neuron_plugin" / "version.py").read_text(encoding="utf-8"),
+).group(1)
+
+COMMANDS = ("extract", "probe", "rank", "generate")
+
+setup(
+    name="fairseq_neuron_plugin",
+    version=VERSION,
+    description="Analyse and ablate individual neurons of fairseq translation models",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    packages=find_packages(include=["fairseq_neuron_plugin", "fairseq_neuron_plugin.*"]),
+    package_data={"fairseq_neuron_plugin": ["py.typed"]},
+    python_requires=">=3.11",
+    # torch 2.6 is the first whose torch.load refuses arbitrary pickles by default.
+    install_requires=["torch>=2.6", "numpy", "scikit-learn>=1.6", "sacrebleu>=2.3", "tqdm"],
+    extras_require={
+        # An extra and no requirement: "fairseq" and "fairseq-fixed" own the same folder, so a
+        # hard requirement would overwrite a user's own fork.
+        "fairseq": ["fairseq-fixed>=0.12.3"],
+        "plot": ["matplotlib"],
+        "text": ["sacremoses", "subword-nmt", "sentencepiece"],
+        "test": ["pytest", "ruff", "mypy", "import-linter"],
+    },
+    entry_points={
+        "console_scripts": [
+            f"fairseq-neuron-{name} = fairseq_neuron_plugin.cli.{name}:main" for name in COMMANDS
+        ]
+    },
+)

@@ -1,0 +1,3 @@
+"""What ``--user-dir user_dir`` imports: registers the models and tasks of the plugin."""
+
+import fairseq_neuron_plugin.register  # noqa: F401
