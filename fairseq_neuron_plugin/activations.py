@@ -217,8 +217,9 @@ class StoreWriter:
         return False
 
     def _check_same_run(self, found: Mapping[str, Any]) -> None:
-        for key in (self.manifest.keys() | found.keys()) - {"command"}:
-            if found.get(key) != self.manifest.get(key):
+        # What says most first: a signature or a hash that differs explains little.
+        for key in ["model", "corpus", "layers", *self.manifest, *found]:
+            if key != "command" and found.get(key) != self.manifest.get(key):
                 raise UserError(
                     f"{self.path} holds another run: its {key} is {found.get(key)!r}, "
                     f"this one's is {self.manifest.get(key)!r}; choose another folder or remove it"

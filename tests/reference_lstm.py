@@ -12,7 +12,13 @@ from torch import Tensor, nn
 
 
 def run_direction(
-    lstm: nn.LSTM, layer: int, direction: int, inputs: Tensor, units: list[int], value: float, scope: str
+    lstm: nn.LSTM,
+    layer: int,
+    direction: int,
+    inputs: Tensor,
+    units: list[int],
+    value: float,
+    scope: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs ``[length, hidden]`` in word order, final hidden and final cell state."""
     suffix = f"_l{layer}" + ("_reverse" if direction else "")

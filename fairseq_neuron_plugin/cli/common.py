@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -38,6 +40,15 @@ def run_command(prog: str, command: Callable[[], None]) -> NoReturn:
         print(f"{prog}: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(0)
+
+
+def quiet_fairseq() -> None:
+    """Keep fairseq's log, and the warnings of hydra below it, off the screen.
+
+    Call it before fairseq is imported: an error has to be the one line on stderr.
+    """
+    logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
+    warnings.filterwarnings("ignore", category=UserWarning)
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -1,0 +1,98 @@
+"""``fairseq-neuron-extract``: a corpus through a checkpoint to an activation store."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from ..errors import UserError
+from ..extraction import DTYPES, ExtractionSettings, extract
+from ..subwords import POOLINGS
+from .common import CommandParser, quiet_fairseq, run_command
+
+PROG = "fairseq-neuron-extract"
+EXAMPLE = f"""\
+  {PROG} data-bin --path checkpoint_best.pt \\
+      --input probe-train.en --output-dir acts
+  {PROG} data-bin --path checkpoint_best.pt --gen-subset valid --output-dir acts \\
+      --layers 'encoder.layers.1' --post-process sentencepiece --pool mean"""
+
+
+def build_parser() -> CommandParser:
+    """The command's own arguments; all others are fairseq's."""
+    parser = CommandParser(
+        PROG,
+        "Read the activation of every neuron for every word of a corpus. Every flag of "
+        "fairseq-generate is understood too (--source-lang, --task, --user-dir, --bpe, "
+        "--post-process, --max-tokens, --fp16, --cpu, --model-overrides, ...).",
+        EXAMPLE,
+    )
+    parser.add_argument("data", help="folder with the dictionaries (and the binarised split)")
+    parser.add_argument("--path", required=True, metavar="CKPT", help="the checkpoint")
+    corpus = parser.add_mutually_exclusive_group()
+    corpus.add_argument("--gen-subset", metavar="S", help="read this binarised split")
+    corpus.add_argument(
+        "--input",
+        metavar="TEXT",
+        help="read this text: a sentence a line, words separated by spaces; --bpe segments it",
+    )
+    parser.add_argument("--output-dir", metavar="ACTS", help="the activation store to write")
+    parser.add_argument(
+        "--layers", metavar="GLOBS", help="comma-separated globs (default: encoder.layers.*)"
+    )
+    parser.add_argument(
+        "--pool", choices=POOLINGS, default="last", help="which subword stands for a word"
+    )
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="how values are stored")
+    parser.add_argument(
+        "--sentence-end", action="store_true", help="also keep the row of the sentence end, </s>"
+    )
+    parser.add_argument("--max-tokens", type=int, default=4000, help="symbols in a batch")
+    parser.add_argument(
+        "--list-layers", action="store_true", help="print names and widths of the layers and end"
+    )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command; ends the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args, fairseq_flags = build_parser().parse_known_args(arguments)
+    run_command(PROG, lambda: _extract(args, fairseq_flags, [PROG, *arguments]))
+
+
+def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[str]) -> None:
+    if not args.list_layers:
+        if not (args.gen_subset or args.input):
+            raise UserError("give a corpus: --gen-subset SPLIT or --input TEXT")
+        if not args.output_dir:
+            raise UserError("--output-dir is missing: where should the activations go?")
+    quiet_fairseq()
+    from tqdm import tqdm
+
+    from ..corpora import read_split, read_text
+    from ..interventions import list_layers
+    from ..loading import open_session
+
+    session = open_session([args.data, "--path", args.path, *fairseq_flags])
+    if args.list_layers:
+        for layer in list_layers(session.models[0]):
+            print(f"{layer.name}\t{layer.width}")
+        return
+    corpus = read_text(session, args.input) if args.input else read_split(session, args.gen_subset)
+    settings = ExtractionSettings(
+        args.layers, args.pool, args.dtype, args.sentence_end, args.max_tokens
+    )
+    with tqdm(total=len(corpus), unit=" sentences", desc="extract", file=sys.stderr) as bar:
+        acts = extract(session, corpus, args.output_dir, settings, command, bar.update)
+    print(
+        f"{args.output_dir}: {len(acts)} words of {len(acts.sentences)} sentences, "
+        f"{acts.layers.size} neurons: {acts.layers.describe()}"
+    )
+    print(acts.signature)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Load checkpoints without running code from them, and report what is wrong in one line."""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import re
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .compat import apply_shims, require_fairseq
+from .errors import UserError
+from .files import StrPath
+
+
+def check_checkpoint(path: StrPath) -> None:
+    """Read a checkpoint with the safe loader alone.
+
+    Raises:
+        UserError: missing, damaged, no fairseq checkpoint, or holding anything but data: nothing
+            of it has been run then.
+    """
+    apply_shims()
+    if not Path(path).is_file():
+        raise UserError(f"checkpoint not found: {path}")
+    try:
+        # mmap: the tensors themselves need not be read to check what the pickle asks for.
+        state = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
+    except pickle.UnpicklingError as error:
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        if wanted:
+            raise UserError(
+                f"checkpoint {path} is refused: it holds more than data ({wanted[1]}), which could "
+                "run code; nothing was run"
+            ) from error
+        raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
+    if not isinstance(state, dict) or "model" not in state or not ({"args", "cfg"} & state.keys()):
+        raise UserError(f"{path} is no fairseq checkpoint: it has no model or no configuration")
+
+
+def load_model(
+    path: StrPath, data: StrPath | None = None, overrides: Mapping[str, Any] | None = None
+) -> tuple[nn.Module, Any]:
+    """Load one fairseq checkpoint for evaluation.
+
+    Args:
+        path: the checkpoint.
+        data: the folder with its dictionaries; None means the one it was trained with.
+        overrides: further settings of the checkpoint to change.
+
+    Returns:
+        The model, in evaluation mode, and its fairseq task.
+
+    Raises:
+        UserError: the checkpoint or the data folder cannot be used.
+    """
+    require_fairseq()
+    from . import register  # noqa: F401  (the plugin's own architectures)
+
+    changes = dict(overrides or {})
+    if data is not None:
+        changes["data"] = str(data)
+    models, _, task = load_ensemble([path], changes)
+    return models[0], task
+
+
+def load_ensemble(
+    paths: Sequence[StrPath], overrides: Mapping[str, Any], task: Any = None
+) -> tuple[list[nn.Module], Any, Any]:
+    """Models in evaluation mode, their saved configuration, and the task.
+
+    Args:
+        paths: one checkpoint or an ensemble.
+        overrides: settings of the checkpoint to change, as with ``--model-overrides``.
+        task: the task to build the models for; None means the one in the checkpoint.
+
+    Raises:
+        UserError: a checkpoint or the data folder cannot be used.
+    """
+    from fairseq import checkpoint_utils
+
+    for path in paths:
+        check_checkpoint(path)
+    with user_errors(f"checkpoint {paths[0]}"):
+        models, saved, task = checkpoint_utils.load_model_ensemble_and_task(
+            [str(path) for path in paths], arg_overrides=dict(overrides), task=task
+        )
+    for model in models:
+        model.eval()
+    return models, saved, task
+
+
+@contextmanager
+def user_errors(what: str) -> Iterator[None]:
+    """Turn what fairseq raises for wrong paths and unfitting files into `UserError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{what}: not found: {error.filename or error}") from error
+    except RuntimeError as error:
+        if "Error(s) in loading state_dict" not in str(error):
+            raise
+        detail = str(error).splitlines()[1].strip()
+        raise UserError(
+            f"{what} does not fit the architecture or the dictionaries of the data: {detail}"
+        ) from error
+    except Exception as error:
+        if "Could not infer language pair" not in str(error):
+            raise
+        raise UserError(
+            f"{what}: no language pair found; give --source-lang and --target-lang"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a command of fairseq's generation family has loaded.
+
+    Attributes:
+        cfg: fairseq's configuration, from its flags.
+        task: the fairseq task.
+        models: the ensemble, in evaluation mode, on its device, in its precision.
+        saved_task_cfg: the task's configuration in the checkpoint, which datasets ask for.
+        paths: the checkpoints.
+        cuda: whether samples have to go to the GPU.
+    """
+
+    cfg: Any
+    task: Any
+    models: list[nn.Module]
+    saved_task_cfg: Any
+    paths: list[str]
+    cuda: bool
+
+    def load_split(self, split: str) -> Any:
+        """A binarised split of the data folder."""
+        with user_errors(f"data folder {self.cfg.task.data}"):
+            self.task.load_dataset(split, task_cfg=self.saved_task_cfg)
+        return self.task.dataset(split)
+
+    def to_device(self, sample: Any) -> Any:
+        """A batch where the models are."""
+        from fairseq import utils
+
+        return utils.move_to_cuda(sample) if self.cuda else sample
+
+
+def open_session(arguments: Sequence[str], default_task: str = "translation") -> Session:
+    """Parse fairseq's generation flags, and load the task and the models as fairseq does.
+
+    Args:
+        arguments: e.g. ``["data-bin", "--path", "checkpoint_best.pt", "--beam", "5"]``.
+        default_task: what ``--task`` is if it is not given.
+
+    Raises:
+        UserError: wrong flags, or a checkpoint or data folder that cannot be used.
+    """
+    require_fairseq()
+    from fairseq import tasks, utils
+    from fairseq.dataclass.utils import convert_namespace_to_omegaconf
+
+    from . import register  # noqa: F401  (the plugin's own tasks and architectures)
+
+    cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task))
+    if not cfg.common_eval.path:
+        raise UserError("--path is missing: which checkpoint?")
+    paths = utils.split_paths(cfg.common_eval.path)
+    for path in paths:
+        check_checkpoint(path)
+    data = utils.split_paths(cfg.task.data or "")
+    if not data or not Path(data[0]).is_dir():
+        raise UserError(f"data folder not found: {cfg.task.data}")
+    utils.import_user_module(cfg.common)
+    with user_errors(f"data folder {cfg.task.data}"):
+        task = tasks.setup_task(cfg.task)
+    overrides = _model_overrides(cfg.common_eval.model_overrides)
+    models, saved, _ = load_ensemble(paths, overrides, task)
+    cuda = torch.cuda.is_available() and not cfg.common.cpu
+    for model in models:
+        if cfg.common.fp16:
+            model.half()
+        if cuda:
+            model.cuda()
+        model.prepare_for_inference_(cfg)  # type: ignore[operator]
+    return Session(cfg, task, models, saved.task, paths, cuda)
+
+
+def _parse_flags(arguments: Sequence[str], default_task: str) -> argparse.Namespace:
+    from fairseq import options
+
+    parser = options.get_generation_parser(default_task=default_task)
+
+    def refuse(message: str) -> None:
+        raise UserError(message)
+
+    parser.error = refuse
+    # The one default of fairseq that loses data: 8 drops the last sentences of a split.
+    parser.set_defaults(required_batch_size_multiple=1)
+    parsed: argparse.Namespace = options.parse_args_and_arch(parser, list(arguments))
+    return parsed
+
+
+def _model_overrides(text: str) -> dict[str, Any]:
+    import ast
+
+    try:
+        overrides = ast.literal_eval(text)
+    except (ValueError, SyntaxError) as error:
+        raise UserError(f"--model-overrides is no Python dictionary: {text}") from error
+    if not isinstance(overrides, dict):
+        raise UserError(f"--model-overrides is no Python dictionary: {text}")
+    return overrides

@@ -1,0 +1,90 @@
+"""From subwords to words: which subwords make up each word, and one row out of several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UserError
+
+POOLINGS = ("last", "first", "mean")
+_MARKS = {"@@": "@@", "@@ ": "@@", "subword_nmt": "@@", "sentencepiece": "▁", "▁": "▁"}
+# fairseq's --bpe encoders whose output one of the marks describes.
+MARK_OF_BPE = {"subword_nmt": "@@", "fastbpe": "@@", "sentencepiece": "▁"}
+
+
+def subword_mark(post_process: str | None) -> str | None:
+    """The mark of a subword segmentation, from a value of fairseq's ``--post-process``.
+
+    Returns:
+        ``@@`` (at the end of all but a word's last subword), ``▁`` (at the start of a word's first
+        piece), or None for words.
+
+    Raises:
+        UserError: a segmentation whose words cannot be told apart.
+    """
+    if post_process is None:
+        return None
+    if post_process not in _MARKS:
+        raise UserError(
+            f"cannot put subwords of {post_process!r} together; known are: @@, sentencepiece"
+        )
+    return _MARKS[post_process]
+
+
+def word_starts(symbols: Sequence[str], mark: str | None) -> list[int]:
+    """Index of each word's first subword.
+
+    >>> word_starts(["un@@", "happy", "cat"], "@@")
+    [0, 2]
+    >>> word_starts(["▁un", "happy", "▁cat"], "▁")
+    [0, 2]
+    """
+    if mark is None:
+        return list(range(len(symbols)))
+    if mark == "@@":
+        return [i for i in range(len(symbols)) if i == 0 or not symbols[i - 1].endswith("@@")]
+    return [i for i, symbol in enumerate(symbols) if i == 0 or symbol.startswith("▁")]
+
+
+def join_words(symbols: Sequence[str], mark: str | None) -> list[str]:
+    """The words that the subwords spell.
+
+    >>> join_words(["un@@", "happy", "cat"], "@@")
+    ['unhappy', 'cat']
+    """
+    starts = word_starts(symbols, mark)
+    words = []
+    for start, end in zip(starts, [*starts[1:], len(symbols)], strict=True):
+        pieces = symbols[start:end]
+        if mark == "@@":
+            pieces = [piece.removesuffix("@@") for piece in pieces]
+        words.append("".join(pieces).removeprefix("▁" if mark == "▁" else ""))
+    return words
+
+
+def pool(
+    rows: npt.NDArray[np.float32], starts: Sequence[int], pooling: str
+) -> npt.NDArray[np.float32]:
+    """One row a word out of one row a subword.
+
+    Args:
+        rows: ``[subwords, neurons]``.
+        starts: index of each word's first subword, ``[words]``.
+        pooling: ``last``, ``first`` or ``mean`` subword.
+
+    Returns:
+        ``[words, neurons]``.
+    """
+    if len(starts) == len(rows):
+        return rows
+    if pooling == "first":
+        return rows[np.asarray(starts, dtype=np.int64)]
+    ends = np.asarray([*starts[1:], len(rows)], dtype=np.int64)
+    if pooling == "last":
+        return rows[ends - 1]
+    lengths = ends - np.asarray(starts)
+    sums: npt.NDArray[np.float32] = np.add.reduceat(rows, starts, axis=0)
+    return sums / lengths[:, None].astype(np.float32)
