@@ -1,0 +1,1 @@
+"""From rankings to curves: the same decode under a series of interventions."""

@@ -1,0 +1,136 @@
+"""Translate a whole split with fairseq's own generator, under an intervention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import UserError
+from ..interventions import ablate
+from ..loading import Session
+
+
+class Translator:
+    """A split of the data folder, ready to be translated again and again.
+
+    Args:
+        session: one model, its task and fairseq's generation flags.
+        split: name of the binarised split.
+
+    Raises:
+        UserError: an ensemble, a language model to fuse, or a sentence that the model cannot read.
+    """
+
+    def __init__(self, session: Session, split: str) -> None:
+        if len(session.models) != 1:
+            raise UserError("a sweep ablates one checkpoint, not an ensemble")
+        if session.cfg.generation.lm_path:
+            raise UserError("a sweep does not fuse a language model: leave out --lm-path")
+        self.session = session
+        self.dataset = session.load_split(split)
+        self.batches = self._collate()
+        self.generator = session.task.build_generator(session.models, session.cfg.generation)
+        self._bpe = session.task.build_bpe(session.cfg.bpe)
+        self._tokenizer = session.task.build_tokenizer(session.cfg.tokenizer)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def references(self) -> list[str]:
+        """The target side of the split, detokenised, in corpus order.
+
+        Words that were not in the dictionary are ``<<unk>>`` for good: a raw reference file is
+        better where there is one.
+
+        Raises:
+            UserError: the split has no target side.
+        """
+        if len(self.dataset) and self.dataset[0].get("target") is None:
+            raise UserError("the split has no target side: give --reference FILE")
+        return [
+            self._text(self.dataset[number]["target"], escape_unk=True)
+            for number in range(len(self.dataset))
+        ]
+
+    def translate(
+        self,
+        neurons: Mapping[str, Sequence[int]],
+        value: float,
+        scope: str,
+        progress: Callable[[int], object] = lambda sentences: None,
+    ) -> list[str]:
+        """Best hypothesis for every sentence, detokenised, in corpus order.
+
+        Raises:
+            UserError: the ablation was never reached, or a sentence got no hypothesis.
+        """
+        from fairseq import utils
+
+        seed = self.session.cfg.common.seed
+        np.random.seed(seed)
+        utils.set_torch_seed(seed)
+        found: dict[int, str] = {}
+        with ablate(self.session.models[0], neurons, value, scope) as ablation:
+            for batch in self.batches:
+                sample = self.session.to_device(batch)
+                with torch.no_grad():
+                    hypotheses = self.session.task.inference_step(
+                        self.generator, self.session.models, sample, prefix_tokens=None
+                    )
+                for number, hypothesis in zip(sample["id"].tolist(), hypotheses, strict=True):
+                    found[number] = self._text(hypothesis[0]["tokens"])
+                progress(len(hypotheses))
+            ablation.check_fired()
+        if sorted(found) != list(range(len(self))):
+            raise UserError(f"{len(found)} of {len(self)} sentences were translated")
+        return [found[number] for number in range(len(self))]
+
+    def _collate(self) -> list[Any]:
+        """All batches, as fairseq-generate makes them; every sentence is in one of them."""
+        from fairseq import utils
+
+        cfg, task = self.session.cfg, self.session.task
+        limits = [model.max_positions() for model in self.session.models]  # type: ignore[operator]
+        batch_size = cfg.dataset.batch_size
+        max_tokens = cfg.dataset.max_tokens
+        try:
+            batches = list(
+                task.get_batch_iterator(
+                    dataset=self.dataset,
+                    max_tokens=12000 if max_tokens is None and batch_size is None else max_tokens,
+                    max_sentences=batch_size,
+                    max_positions=utils.resolve_max_positions(task.max_positions(), *limits),
+                    ignore_invalid_inputs=False,
+                    required_batch_size_multiple=cfg.dataset.required_batch_size_multiple,
+                    seed=cfg.common.seed,
+                ).next_epoch_itr(shuffle=False)
+            )
+        except Exception as error:
+            if "invalid" not in str(error).lower():
+                raise
+            raise UserError(f"a sentence is longer than the model can read: {error}") from error
+        scored = sum(len(batch["id"]) for batch in batches if batch)
+        if scored != len(self.dataset):
+            raise UserError(
+                f"only {scored} of {len(self.dataset)} sentences would be translated; leave out "
+                "--required-batch-size-multiple, which drops the others"
+            )
+        return [batch for batch in batches if batch]
+
+    def _text(self, tokens: Any, escape_unk: bool = False) -> str:
+        text = self.session.task.target_dictionary.string(
+            tokens.int().cpu(),
+            self.session.cfg.common_eval.post_process,
+            escape_unk=escape_unk,
+            extra_symbols_to_ignore=getattr(
+                self.generator, "symbols_to_strip_from_output", {self.generator.eos}
+            ),
+        )
+        if self._bpe is not None:
+            text = self._bpe.decode(text)
+        if self._tokenizer is not None:
+            text = self._tokenizer.decode(text)
+        return str(text)

@@ -1,0 +1,95 @@
+"""The folder of a sweep: every finished point is on disk at once, so a killed run is continued.
+
+``sweep.csv`` and ``sweep.json`` (a row a point), ``hypotheses/`` (one file a point),
+``reference.txt``, ``sweep.png``. While the sweep runs its rows are in ``partial.json``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..files import StrPath, read_json, read_lines, write_json, write_text
+
+FORMAT = "fairseq-neuron-sweep/1"
+COLUMNS = ("ranking", "order", "ablated", "share", "bleu", "chrf", "sentences", "seconds")
+_PARTIAL, _RESULT = "partial.json", "sweep.json"
+
+
+class SweepFolder:
+    """Opens or continues a sweep.
+
+    Args:
+        path: free, empty, or a sweep with the same settings.
+        settings: everything that can change the result; compared when a run is continued.
+        references: written beside the hypotheses.
+
+    Attributes:
+        rows: the finished points by name.
+        complete: whether nothing is left to do.
+
+    Raises:
+        UserError: the folder holds another run.
+    """
+
+    def __init__(
+        self, path: StrPath, settings: Mapping[str, Any], references: Sequence[str]
+    ) -> None:
+        self.path = Path(path)
+        self.settings = dict(settings)
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.complete = False
+        for name in (_RESULT, _PARTIAL):
+            if (self.path / name).exists():
+                self._continue(name)
+                return
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(f"{self.path} exists and holds no sweep; choose another folder")
+        self._write_lines("reference.txt", references)
+        self._write_partial()
+
+    def hypotheses(self, name: str) -> list[str]:
+        """The translations of a finished point."""
+        return read_lines(self.path / "hypotheses" / f"{name}.txt", "hypotheses")
+
+    def add(self, name: str, hypotheses: Sequence[str], row: Mapping[str, Any]) -> None:
+        """Put a finished point on disk."""
+        self._write_lines(f"hypotheses/{name}.txt", hypotheses)
+        self.rows[name] = dict(row)
+        self._write_partial()
+
+    def finish(self, order: Sequence[str], results: Mapping[str, Any]) -> None:
+        """Write the table, rows in the given order, and end the sweep."""
+        rows = [self.rows[name] for name in order]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({column: row[column] for column in COLUMNS} for row in rows)
+        write_text(self.path / "sweep.csv", text.getvalue())
+        content = {"format": FORMAT, **results, "settings": self.settings, "rows": rows}
+        write_json(self.path / _RESULT, content)
+        (self.path / _PARTIAL).unlink(missing_ok=True)
+        self.complete = True
+
+    def _continue(self, name: str) -> None:
+        content = read_json(self.path / name, "sweep")
+        found = content.get("settings", {})
+        for key in [*self.settings, *found]:
+            if found.get(key) != self.settings.get(key):
+                raise UserError(
+                    f"{self.path} holds another run: its {key} is {found.get(key)!r}, this one's "
+                    f"is {self.settings.get(key)!r}; choose another folder or remove it"
+                )
+        self.rows = {row["name"]: row for row in content["rows"]}
+        self.complete = name == _RESULT
+
+    def _write_partial(self) -> None:
+        content = {"format": FORMAT, "settings": self.settings, "rows": list(self.rows.values())}
+        write_json(self.path / _PARTIAL, content)
+
+    def _write_lines(self, name: str, lines: Sequence[str]) -> None:
+        write_text(self.path / name, "".join(f"{line}\n" for line in lines))
