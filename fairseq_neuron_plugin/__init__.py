@@ -14,7 +14,17 @@ Usage::
 from .activations import Activations
 from .errors import UserError
 from .interventions import ablate, list_layers, tap
+from .loading import load_model
 from .ranking import Ranking
 from .version import __version__
 
-__all__ = ["Activations", "Ranking", "UserError", "__version__", "ablate", "list_layers", "tap"]
+__all__ = [
+    "Activations",
+    "Ranking",
+    "UserError",
+    "__version__",
+    "ablate",
+    "list_layers",
+    "load_model",
+    "tap",
+]

@@ -88,11 +88,11 @@ class NeuronSpace:
                 raise UserError(f"unknown layer {name!r} in {text!r}; there are: {known}")
             start = self.offsets[name] if colon else 0
             width = self.width_of(name) if colon else self.size
-            where = f"layer {name}" if colon else "the chosen layers"
+            where = f"layer {name} has" if colon else "the chosen layers have"
             for index in _parse_ranges(ids, text):
                 if index >= width:
                     raise UserError(
-                        f"neuron {index} in {text!r} is out of range: {where} has 0 to {width - 1}"
+                        f"neuron {index} in {text!r} is out of range: {where} 0 to {width - 1}"
                     )
                 neurons.add(start + index)
         return sorted(neurons)

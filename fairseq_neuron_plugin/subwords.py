@@ -57,7 +57,7 @@ def join_words(symbols: Sequence[str], mark: str | None) -> list[str]:
     """
     starts = word_starts(symbols, mark)
     words = []
-    for start, end in zip(starts, [*starts[1:], len(symbols)], strict=True):
+    for start, end in zip(starts, [*starts, len(symbols)][1:], strict=True):
         pieces = symbols[start:end]
         if mark == "@@":
             pieces = [piece.removesuffix("@@") for piece in pieces]

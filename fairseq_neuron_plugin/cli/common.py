@@ -7,7 +7,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, Self
 
 from ..errors import UserError
 
@@ -49,6 +49,37 @@ def quiet_fairseq() -> None:
     """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
     warnings.filterwarnings("ignore", category=UserWarning)
+
+
+class Progress:
+    """A progress bar on stderr that shows itself with the first step.
+
+    So an error before any work is the one line on stderr.
+
+    Usage::
+
+        with Progress(len(corpus), "extract", " sentences") as progress:
+            extract(..., progress)
+    """
+
+    def __init__(self, total: int, name: str, unit: str) -> None:
+        self._settings = {"total": total, "desc": name, "unit": unit, "file": sys.stderr}
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, steps: int) -> None:
+        """Go on by this many steps."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(**self._settings)
+        self._bar.update(steps)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from ..errors import UserError
 from ..extraction import DTYPES, ExtractionSettings, extract
 from ..subwords import POOLINGS
-from .common import CommandParser, quiet_fairseq, run_command
+from .common import CommandParser, Progress, quiet_fairseq, run_command
 
 PROG = "fairseq-neuron-extract"
 EXAMPLE = f"""\
@@ -70,8 +70,6 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
         if not args.output_dir:
             raise UserError("--output-dir is missing: where should the activations go?")
     quiet_fairseq()
-    from tqdm import tqdm
-
     from ..corpora import read_split, read_text
     from ..interventions import list_layers
     from ..loading import open_session
@@ -85,8 +83,8 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
     settings = ExtractionSettings(
         args.layers, args.pool, args.dtype, args.sentence_end, args.max_tokens
     )
-    with tqdm(total=len(corpus), unit=" sentences", desc="extract", file=sys.stderr) as bar:
-        acts = extract(session, corpus, args.output_dir, settings, command, bar.update)
+    with Progress(len(corpus), "extract", " sentences") as progress:
+        acts = extract(session, corpus, args.output_dir, settings, command, progress)
     print(
         f"{args.output_dir}: {len(acts)} words of {len(acts.sentences)} sentences, "
         f"{acts.layers.size} neurons: {acts.layers.describe()}"

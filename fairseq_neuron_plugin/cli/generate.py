@@ -11,7 +11,7 @@ from typing import NoReturn
 from ..errors import UserError
 from ..instruments.base import SCOPES
 from ..ranking import Ranking
-from .common import CommandParser, format_table, quiet_fairseq, run_command
+from .common import CommandParser, Progress, format_table, quiet_fairseq, run_command
 
 PROG = "fairseq-neuron-generate"
 EXAMPLE = f"""\
@@ -67,8 +67,6 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     rankings = _read_rankings(args.ranking)
     quiet_fairseq()
-    from tqdm import tqdm
-
     from ..loading import open_session
     from ..sweeps.decoding import Translator
     from ..sweeps.plot import plot_sweep
@@ -92,8 +90,8 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
         args.gen_subset,
     )
     total = len(plan.points) * len(translator)
-    with tqdm(total=total, unit=" sentences", desc="translate", file=sys.stderr) as bar:
-        folder = run_sweep(translator, scorer, plan, args.output_dir, bar.update)
+    with Progress(total, "translate", " sentences") as progress:
+        folder = run_sweep(translator, scorer, plan, args.output_dir, progress)
     rows = [folder.rows[point.name] for point in plan.points]
     columns = ("ranking", "order", "ablated", "bleu", "chrf", "sentences", "seconds")
     print(format_table(columns, [[row[column] for column in columns] for row in rows]))

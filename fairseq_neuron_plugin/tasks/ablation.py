@@ -5,10 +5,10 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Any, NoReturn, Optional, TypeVar
+from typing import Any, Optional
 
 from fairseq.dataclass import FairseqDataclass
 
@@ -17,7 +17,6 @@ from ..interventions import ablate, list_layers
 from ..specs import parse_spec
 
 logger = logging.getLogger(__name__)
-Result = TypeVar("Result")
 
 
 @dataclass
@@ -48,22 +47,14 @@ class AblationConfig(FairseqDataclass):
     )
 
 
-def _ends_cleanly(method: Callable[..., Result]) -> Callable[..., Result]:
+@contextmanager
+def _ends_cleanly() -> Iterator[None]:
     """Turn a `UserError` into one line and exit status 2: fairseq would print a traceback."""
-
-    @wraps(method)
-    def wrapped(*args: Any, **kwargs: Any) -> Result:
-        try:
-            return method(*args, **kwargs)
-        except UserError as error:
-            _end(error)
-
-    return wrapped
-
-
-def _end(error: UserError) -> NoReturn:
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    raise SystemExit(2) from error
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(2) from error
 
 
 class AblationMixin:
@@ -76,13 +67,14 @@ class AblationMixin:
 
     ``build_model`` is where generate, interactive, validate and eval-lm all come by with a model
     from a checkpoint. Weights are read at each forward pass, so it does not matter that they are
-    loaded, halved or moved later. Training builds its model without a checkpoint and is untouched.
+    loaded, halved or moved later. Training builds its model without a checkpoint: ``--ablate`` is
+    an error there.
     """
 
     cfg: AblationConfig
     _ablations: list[ablate]
 
-    @_ends_cleanly
+    # Not decorated: fairseq looks for "from_checkpoint" in the signature of this very function.
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model and start the ablation.
 
@@ -90,33 +82,45 @@ class AblationMixin:
             SystemExit: status 2 with one line on stderr, for a spec that does not fit the model.
         """
         model = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
-        if from_checkpoint and self.cfg.ablate:
-            neurons = parse_spec(self.cfg.ablate, list_layers(model), self.cfg.ablate_layers)
-            ablation = ablate(model, neurons, self.cfg.ablate_value, self.cfg.ablate_scope)
-            ablation.__enter__()  # for the life of the process
-            self._ablations = [*getattr(self, "_ablations", []), ablation]
-            logger.info(
-                "%s, value %g, scope %s",
-                ablation.describe(),
-                self.cfg.ablate_value,
-                self.cfg.ablate_scope,
-            )
+        if self.cfg.ablate:
+            with _ends_cleanly():
+                if not from_checkpoint:
+                    raise UserError("--ablate is for checkpoints; training clamps no neuron")
+                self._start_ablation(model, self.cfg.ablate)
         return model
 
-    @_ends_cleanly
     def inference_step(self, *args: Any, **kwargs: Any) -> Any:
         """Decode a batch, and see to it that the ablation was reached."""
         result = super().inference_step(*args, **kwargs)  # type: ignore[misc]
         self._check_fired()
         return result
 
-    @_ends_cleanly
     def valid_step(self, *args: Any, **kwargs: Any) -> Any:
         """Score a batch, and see to it that the ablation was reached."""
         result = super().valid_step(*args, **kwargs)  # type: ignore[misc]
         self._check_fired()
         return result
 
+    def _start_ablation(self, model: Any, spec: str) -> None:
+        neurons = parse_spec(spec, list_layers(model), self.cfg.ablate_layers)
+        ablation = ablate(model, neurons, self.cfg.ablate_value, self.cfg.ablate_scope)
+        ablation.__enter__()  # for the life of the process
+        self._ablations = [*getattr(self, "_ablations", []), ablation]
+        logger.info(
+            "%s, value %g, scope %s",
+            ablation.describe(),
+            self.cfg.ablate_value,
+            self.cfg.ablate_scope,
+        )
+
     def _check_fired(self) -> None:
-        for ablation in getattr(self, "_ablations", []):
-            ablation.check_fired()
+        """A mask that never fired is an error, not a result; one never made even more so."""
+        if not self.cfg.ablate:
+            return
+        with _ends_cleanly():
+            if not getattr(self, "_ablations", []):
+                raise UserError(
+                    "--ablate has reached no model: it is for checkpoints, not training"
+                )
+            for ablation in self._ablations:
+                ablation.check_fired()

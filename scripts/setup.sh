@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Set up .venv with the package, fairseq and the versions of constraints.txt; once, not twice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+stamp=.venv/.complete
+want=$(cat setup.py constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1)
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ]; then
+    exit 0
+fi
+
+python=${PYTHON:-python3}
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "setup.sh: Python 3.11 or later is needed; name one with PYTHON=..." >&2
+    exit 2
+}
+echo "setting up .venv (about 4 minutes; fairseq is compiled)"
+rm -f "$stamp"
+"$python" -m venv .venv
+pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check install -c constraints.txt "$@"; }
+# torch, numpy and cython first and no build isolation: fairseq's build would fetch its own torch.
+pip torch numpy cython setuptools wheel
+pip --no-build-isolation fairseq-fixed
+pip --no-build-isolation -e '.[fairseq,plot,text,test]'
+echo "$want" > "$stamp"

@@ -1,0 +1,110 @@
+"""The activation store: whole or absent, continued after a kill, readable with numpy alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fairseq_neuron_plugin.activations import Activations, StoreWriter, write_store
+from fairseq_neuron_plugin.errors import UserError
+from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
+
+SPACE = NeuronSpace((Layer("encoder.layers.0", 3), Layer("encoder.layers.1", 2)))
+SENTENCES = [["a", "b"], [], ["c"], ["d", "e", "f"], ["g"], [], []]
+ROWS = np.arange(35, dtype=np.float32).reshape(7, 5)
+
+
+@pytest.mark.parametrize("rows_per_shard", [1, 2, 3, 100])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_round_trip(tmp_path, rows_per_shard: int, dtype: str) -> None:
+    acts = write_store(
+        tmp_path / "acts", ROWS.astype(dtype), SENTENCES, SPACE, rows_per_shard=rows_per_shard
+    )
+    assert acts.array.shape == (7, 5)
+    assert acts.array.dtype == dtype
+    assert acts.sentences == SENTENCES
+    assert acts.words() == list("abcdefg")
+    assert acts.offsets.tolist() == [0, 2, 2, 3, 6, 7, 7, 7]
+    assert acts.layers == SPACE
+    for start in range(8):
+        for stop in range(start, 8):
+            assert np.array_equal(acts.array[start:stop], ROWS[start:stop])
+    assert np.array_equal(np.asarray(acts.array), ROWS)
+    files = sorted((tmp_path / "acts").glob("activations-*.npy"))
+    assert np.array_equal(np.concatenate([np.load(f, mmap_mode="r") for f in files]), ROWS)
+    lines = (tmp_path / "acts" / "tokens.txt").read_text()
+    assert lines == "a b\n\nc\nd e f\ng\n\n\n"
+
+
+def snapshot(folder) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_killed_run_is_continued_to_the_same_bytes(tmp_path) -> None:
+    write_store(tmp_path / "whole", ROWS, SENTENCES, SPACE, rows_per_shard=2)
+    settings = {"model": None, "signature": "source:array"}
+    for written in range(4):
+        folder = tmp_path / f"killed{written}"
+        writer = StoreWriter(folder, SENTENCES, SPACE, "float32", settings, 2)
+        for shard, first, last in list(writer.missing())[:written]:
+            writer.write(shard, ROWS[writer.offsets[first] : writer.offsets[last]])
+        with pytest.raises(UserError, match="unfinished"):
+            Activations(folder)
+        again = StoreWriter(folder, SENTENCES, SPACE, "float32", settings, 2)
+        todo = list(again.missing())
+        assert len(todo) == len(again.shards) - written
+        for shard, first, last in todo:
+            again.write(shard, ROWS[again.offsets[first] : again.offsets[last]])
+        again.finish()
+        assert snapshot(folder) == snapshot(tmp_path / "whole")
+
+
+def test_complete_store_is_left_alone_by_the_same_run(tmp_path) -> None:
+    write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    before = snapshot(tmp_path / "acts")
+    write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    assert snapshot(tmp_path / "acts") == before
+
+
+@pytest.mark.parametrize(
+    ("sentences", "settings", "message"),
+    [
+        ([["x", "b"], *SENTENCES[1:]], {}, "its tokens_sha256 is"),
+        (SENTENCES, {"model": {"sha256": "1"}}, "its model is None, this one's is"),
+    ],
+)
+def test_folder_with_another_run_is_refused(tmp_path, sentences, settings, message) -> None:
+    write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    before = snapshot(tmp_path / "acts")
+    with pytest.raises(UserError, match=f"holds another run: {message}"):
+        write_store(tmp_path / "acts", ROWS, sentences, SPACE, settings)
+    assert snapshot(tmp_path / "acts") == before
+
+
+def test_foreign_folder_is_refused(tmp_path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="no activation store"):
+        write_store(tmp_path, ROWS, SENTENCES, SPACE)
+    with pytest.raises(UserError, match=r"no manifest\.json"):
+        Activations(tmp_path)
+    with pytest.raises(UserError, match="not found"):
+        Activations(tmp_path / "none")
+
+
+def test_float16_overflow_is_an_error(tmp_path) -> None:
+    writer = StoreWriter(tmp_path / "acts", SENTENCES, SPACE, "float16", {})
+    with pytest.raises(UserError, match="too large for float16"):
+        writer.write(0, ROWS * 1e5)
+
+
+def test_empty_input(tmp_path) -> None:
+    with pytest.raises(UserError, match="empty"):
+        write_store(tmp_path / "acts", ROWS[:0], [[], []], SPACE)
+    assert not (tmp_path / "acts").exists()
+
+
+def test_damaged_store(tmp_path) -> None:
+    write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    (tmp_path / "acts" / "tokens.txt").write_text("a b\n")
+    with pytest.raises(UserError, match="damaged"):
+        Activations(tmp_path / "acts")

@@ -1,0 +1,171 @@
+"""fairseq-generate with --ablate, and the sweep, against stock fairseq and sacrebleu's command."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
+
+from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
+from fairseq_neuron_plugin.ranking import Ranking
+
+SPACE = NeuronSpace((Layer("encoder.layers.0", WIDTH), Layer("encoder.layers.1", WIDTH)))
+FLAGS = ("--cpu", "--required-batch-size-multiple", "1", "--max-len-a", "2", "--max-len-b", "5")
+
+
+def generate(tiny: TinyModels, *flags, path=None, beam: int = 3) -> str:
+    result = call(
+        *("fairseq-generate", tiny.data, "--path", path or tiny.stock, "--user-dir", USER_DIR),
+        *("--beam", str(beam), *FLAGS, *flags),
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def hypotheses(output: str, kind: str = "H") -> list[str]:
+    found = re.findall(rf"^{kind}-(\d+)\t[^\t]*\t(.*)$", output, flags=re.M)
+    return [text for _, text in sorted(found, key=lambda pair: int(pair[0]))]
+
+
+@pytest.fixture(scope="module")
+def rankings(tmp_path_factory) -> tuple:
+    folder = tmp_path_factory.mktemp("rankings")
+    paths = []
+    for name, seed in (("one", 0), ("two", 1)):
+        order = np.random.default_rng(seed).permutation(96)
+        scores = np.arange(96.0)[::-1]
+        Ranking("random", order, scores, space=SPACE).save(folder / f"{name}.json")
+        paths.append(folder / f"{name}.json")
+    return tuple(paths)
+
+
+@pytest.fixture(scope="module")
+def stock_output(tiny: TinyModels) -> str:
+    return generate(tiny, "--task", "translation")
+
+
+def test_neuron_lstm_gives_the_hypotheses_of_stock_lstm(tiny, stock_output) -> None:
+    overrides = ("--model-overrides", "{'_name': 'neuron_lstm'}")
+    plugin = generate(tiny, "--task", "neuron_translation", *overrides)
+    assert len(hypotheses(stock_output)) == 101
+    assert len(set(hypotheses(stock_output))) > 30
+    assert hypotheses(plugin) == hypotheses(stock_output)
+    assert hypotheses(plugin, "P") == hypotheses(stock_output, "P")
+
+
+def test_ablating_nothing_changes_nothing(tiny, stock_output) -> None:
+    plugin = generate(tiny, "--task", "neuron_translation", "--ablate", "")
+    assert hypotheses(plugin) == hypotheses(stock_output)
+
+
+@pytest.mark.parametrize("model", ["stock", "neuron"])
+def test_all_neurons_in_scope_full_give_one_hypothesis(tiny, model: str) -> None:
+    flags = ("--task", "neuron_translation", "--ablate", "0-95", "--ablate-scope", "full")
+    result = generate(
+        tiny, *flags, "--max-len-a", "0", "--max-len-b", "30", path=getattr(tiny, model)
+    )
+    assert len(hypotheses(result)) == 101
+    assert len(set(hypotheses(result))) == 1
+
+
+def test_recurrent_scope_leaves_the_cell_state(tiny) -> None:
+    flags = ("--task", "neuron_translation", "--ablate", "0-95", "--ablate-scope", "recurrent")
+    assert len(set(hypotheses(generate(tiny, *flags)))) > 1
+
+
+def test_sweep_equals_single_runs_and_sacrebleu(tiny, rankings, stock_output, tmp_path) -> None:
+    reference = tiny.corpus / "test.de"
+    sweep = tmp_path / "sweep"
+    command = (
+        *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--beam", "3", *FLAGS),
+        *("--ranking", *rankings, "--ablate", "0,6,25%,96", "--order", "top,bottom"),
+        *("--reference", reference, "--output-dir", sweep),
+    )
+    printed = run(*command).stdout
+    rows = list(csv.DictReader((sweep / "sweep.csv").open()))
+    assert [int(row["ablated"]) for row in rows] == [0, 6, 24, 96] * 4
+    assert all(row["sentences"] == "101" for row in rows)
+    assert (sweep / "sweep.png").stat().st_size > 5000
+    assert "sweep.png" in printed
+
+    def lines(name: str) -> list[str]:
+        return (sweep / "hypotheses" / f"{name}.txt").read_text().split("\n")[:-1]
+
+    assert lines("one.top.00000") == hypotheses(stock_output, "D")
+    for order in ("top", "bottom"):
+        spec = f"{rankings[1]}:{order}:25%"
+        single = generate(tiny, "--task", "neuron_translation", "--ablate", spec)
+        assert lines(f"two.{order}.00024") == hypotheses(single, "D")
+    assert lines("one.top.00024") != lines("one.bottom.00024")
+
+    for name in ("one.top.00000", "two.bottom.00006"):
+        path = sweep / "hypotheses" / f"{name}.txt"
+        judged = json.loads(
+            run("sacrebleu", reference, "-i", path, "-m", "bleu", "chrf", "-w", "10").stdout
+        )
+        row = next(
+            r for r in rows if f"{r['ranking']}.{r['order']}.{int(r['ablated']):05d}" == name
+        )
+        assert [score["score"] for score in judged] == pytest.approx(
+            [float(row["bleu"]), float(row["chrf"])], abs=1e-8
+        )
+    result = json.loads((sweep / "sweep.json").read_text())
+    assert judged[0]["signature"] == result["bleu"]
+    assert judged[0]["signature"].replace("|", "_") in result["signature"]
+    continue_after_a_kill(command, sweep, tmp_path)
+
+
+def continue_after_a_kill(command, sweep, tmp_path) -> None:
+    """What a run killed between two points leaves behind is continued to the same result."""
+    whole = {p.name: p.read_bytes() for p in (sweep / "hypotheses").iterdir()}
+    table = json.loads((sweep / "sweep.json").read_text())
+    rows = table["rows"][:5]
+    for name in ("sweep.json", "sweep.csv", "sweep.png"):
+        (sweep / name).unlink()
+    for row in table["rows"][5:]:
+        (sweep / "hypotheses" / f"{row['name']}.txt").unlink()
+    partial = {"format": table["format"], "settings": table["settings"], "rows": rows}
+    (sweep / "partial.json").write_text(json.dumps(partial))
+    assert call(*command).returncode == 0
+    assert {p.name: p.read_bytes() for p in (sweep / "hypotheses").iterdir()} == whole
+    again = json.loads((sweep / "sweep.json").read_text())
+    for row in [*table["rows"], *again["rows"]]:
+        row.pop("seconds")
+    assert again == table
+
+    changed = [part if part != "3" else "4" for part in command]
+    refused = call(*changed)
+    assert refused.returncode == 2
+    assert "holds another run: its beam is 3, this one's is 4" in refused.stderr
+    shutil.rmtree(sweep)
+
+
+def test_reference_of_another_length(tiny, rankings, tmp_path) -> None:
+    (tmp_path / "short.de").write_text("ein Satz\n")
+    refused = call(
+        *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--ranking", rankings[0]),
+        *("--ablate", "0", "--reference", tmp_path / "short.de", "--output-dir", tmp_path / "s"),
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.strip().endswith("short.de has 1 lines, the split 101 sentences")
+    assert not (tmp_path / "s").exists()
+
+
+def test_sentences_dropped_by_the_batch_multiple_are_an_error(tiny, rankings, tmp_path) -> None:
+    """fairseq's default of 8 drops the last sentences of a split in silence."""
+    refused = call(
+        *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--ranking", rankings[0]),
+        *("--ablate", "0", "--output-dir", tmp_path / "s", "--batch-size", "101"),
+        *("--required-batch-size-multiple", "8"),
+    )
+    if refused.returncode:
+        assert refused.returncode == 2
+        assert "of 101 sentences would be translated" in refused.stderr
+    else:
+        rows = list(csv.DictReader((tmp_path / "s" / "sweep.csv").open()))
+        assert all(row["sentences"] == "101" for row in rows)

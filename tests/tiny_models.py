@@ -1,0 +1,119 @@
+"""Tiny models trained by stock fairseq commands on the embedded grammar, shared by many tests."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fairseq_neuron_plugin.grammar import write_corpus
+
+ROOT = Path(__file__).parent.parent
+USER_DIR = str(ROOT / "user_dir")
+SIZES = (
+    *("--encoder-embed-dim", "32", "--encoder-hidden-size", "24", "--encoder-layers", "2"),
+    *("--encoder-bidirectional", "--decoder-embed-dim", "32", "--decoder-hidden-size", "48"),
+    *("--decoder-out-embed-dim", "32", "--decoder-layers", "2"),
+)
+WIDTH = 48  # neurons in each of the two encoder layers
+
+
+@dataclass(frozen=True)
+class TinyModels:
+    """A binarised corpus and checkpoints.
+
+    Attributes:
+        folder: everything lies here; ``train.A.en``, ``probe-test.en.pos``, … in ``corpus``.
+        data: the binarised folder.
+        stock: a checkpoint of stock ``lstm``.
+        neuron: a checkpoint of ``neuron_lstm``, trained through ``--user-dir``.
+    """
+
+    folder: Path
+    data: Path
+    stock: Path
+    neuron: Path
+
+    @property
+    def corpus(self) -> Path:
+        return self.folder / "corpus"
+
+
+def run(*command: str | Path, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
+    """Run a command of this environment; its output as text."""
+    program, *arguments = map(str, command)
+    path = Path(sys.executable).parent / program
+    result = subprocess.run(
+        [path if path.exists() else program, *arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **changes},
+        cwd=ROOT,
+        check=False,
+    )
+    if check and result.returncode:
+        raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stderr}")
+    return result
+
+
+def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """As `run` without its check, inside this process: fairseq is imported once, not each time."""
+    if program == "fairseq-generate":
+        entry = importlib.import_module("fairseq_cli.generate").cli_main
+    else:
+        name = program.removeprefix("fairseq-neuron-")
+        entry = importlib.import_module(f"fairseq_neuron_plugin.cli.{name}").main
+    command = [program, *map(str, arguments)]
+    out, err = io.StringIO(), io.StringIO()
+    before, code = sys.argv, 0
+    try:
+        sys.argv = command
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            entry()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    finally:
+        sys.argv = before
+    return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
+
+
+def train(folder: Path) -> TinyModels:
+    """Write the corpus, binarise it and train both models; about a minute."""
+    write_corpus(
+        folder / "corpus",
+        sentences=6000,
+        valid=40,
+        test=101,
+        annotated_train=300,
+        annotated_test=100,
+    )
+    source = folder / "corpus"
+    data = folder / "data-bin"
+    run(
+        *("fairseq-preprocess", "-s", "en", "-t", "de", "--trainpref", source / "train.A"),
+        *("--validpref", source / "valid", "--testpref", source / "test", "--destdir", data),
+    )
+    common = (
+        *("fairseq-train", data, "--user-dir", USER_DIR, "--optimizer", "adam", "--lr", "0.007"),
+        *("--lr-scheduler", "inverse_sqrt", "--warmup-updates", "100", "--batch-size", "16"),
+        *("--max-epoch", "8", "--clip-norm", "1.0", "--dropout", "0.1", "--no-progress-bar"),
+        *("--no-epoch-checkpoints", *SIZES),
+    )
+
+    def train_one(name: str) -> None:
+        run(*common, "--arch", name, "--save-dir", folder / name)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(train_one, ("lstm", "neuron_lstm")))
+    return TinyModels(
+        folder,
+        data,
+        folder / "lstm" / "checkpoint_best.pt",
+        folder / "neuron_lstm" / "checkpoint_best.pt",
+    )
