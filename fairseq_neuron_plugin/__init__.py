@@ -11,20 +11,24 @@ Usage::
         ...
 """
 
+from . import rankings as rank
 from .activations import Activations
 from .errors import UserError
 from .interventions import ablate, list_layers, tap
 from .loading import load_model
+from .probing.elastic_net import ElasticNetProbe
 from .ranking import Ranking
 from .version import __version__
 
 __all__ = [
     "Activations",
+    "ElasticNetProbe",
     "Ranking",
     "UserError",
     "__version__",
     "ablate",
     "list_layers",
     "load_model",
+    "rank",
     "tap",
 ]

@@ -17,7 +17,15 @@ python=${PYTHON:-python3}
 echo "setting up .venv (about 4 minutes; fairseq is compiled)"
 rm -f "$stamp"
 "$python" -m venv .venv
-pip() { .venv/bin/python -m pip --quiet --disable-pip-version-check install -c constraints.txt "$@"; }
+log=.venv/setup.log
+pip() {
+    if ! .venv/bin/python -m pip --disable-pip-version-check install -c constraints.txt "$@" \
+        >> "$log" 2>&1; then
+        echo "setup.sh: pip install $* failed; the end of $log:" >&2
+        tail -n 5 "$log" >&2
+        exit 1
+    fi
+}
 # torch, numpy and cython first and no build isolation: fairseq's build would fetch its own torch.
 pip torch numpy cython setuptools wheel
 pip --no-build-isolation fairseq-fixed
