@@ -148,6 +148,16 @@ def test_same_data_same_weights():
     assert first.get_params() == ElasticNetProbe().get_params()
 
 
+def test_number_of_threads_does_not_matter(monkeypatch):
+    monkeypatch.setattr(objective_module, "BLOCK_BYTES", 1)
+    X, y = problem(2000, 12, 4)
+    weights = []
+    for cores in ({0}, {0, 1, 2}):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        weights.append(ElasticNetProbe(1e-3, 1e-3).fit(X, y).coef_)
+    np.testing.assert_array_equal(weights[0], weights[1])
+
+
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
 def test_memory_map_in_blocks(tmp_path, monkeypatch, dtype):
     """Small blocks, no cache, float32 products: the optimum of the float64 problem."""

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from .objective import NonFiniteError, SoftmaxObjective, row_blocks
 from .rows import reads_in_blocks
 from .solver import minimise
+from .workers import Workers
 
 Array = npt.NDArray[Any]
 
@@ -105,8 +106,9 @@ class ElasticNetProbe(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"a probe needs at least two labels; y holds one class only: {self.classes_[0]!r}"
             )
-        objective = SoftmaxObjective(X, codes, len(self.classes_))
-        solution = minimise(objective, self.l1, self.l2, self.tol, self.max_iter, self.progress)
+        with Workers() as workers:
+            objective = SoftmaxObjective(X, codes, len(self.classes_), workers)
+            solution = minimise(objective, self.l1, self.l2, self.tol, self.max_iter, self.progress)
         self.coef_, self.intercept_ = solution.weight, solution.intercept
         self.objective_ = solution.objective
         self.kkt_residual_ = solution.residual

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from .objective import Curvature, SoftmaxObjective
 from .penalty import Penalty, Point
@@ -27,30 +27,30 @@ class Preconditioner:
         objective = curvature.objective
         width = objective.neurons + 1
         group = max(1, GROUP_BYTES // (width * width * objective.dtype.itemsize))
+        self.workers = objective.workers
         self.indices = [np.flatnonzero(row) for row in free]
-        self.factors = []
+        self.factors: list[tuple[Array, bool]] = []
         for start in range(0, objective.labels, group):
-            labels = slice(start, min(start + group, objective.labels))
-            for label, block in enumerate(curvature.label_blocks(labels), start):
-                self.factors.append(_factor(block, self.indices[label], penalty))
+            labels = range(start, min(start + group, objective.labels))
+            blocks = curvature.label_blocks(slice(labels.start, labels.stop))
+            pairs = [(block, self.indices[n]) for n, block in zip(labels, blocks, strict=True)]
+            self.factors += self.workers.map(partial(_factor, penalty), pairs)
 
     def __call__(self, vector: Array) -> Array:
         """Solve for one right-hand side ``[labels, neurons + 1]``, 0 outside the free weights."""
         result = np.zeros_like(vector)
-        with threadpool_limits(1):
-            for label, (chosen, factor) in enumerate(zip(self.indices, self.factors, strict=True)):
-                right = vector[label, chosen].astype(factor[0].dtype)
-                result[label, chosen] = cho_solve(factor, right, check_finite=False)
+        for label, (chosen, factor) in enumerate(zip(self.indices, self.factors, strict=True)):
+            right = vector[label, chosen].astype(factor[0].dtype)
+            result[label, chosen] = cho_solve(factor, right, check_finite=False)
         return result
 
 
-def _factor(block: Array, chosen: Array, penalty: Penalty) -> tuple[Array, bool]:
+def _factor(penalty: Penalty, pair: tuple[Array, Array]) -> tuple[Array, bool]:
+    block, chosen = pair
     matrix = block[np.ix_(chosen, chosen)]
     ridge = 2 * penalty.l2[chosen] + 1e-7 * np.diag(matrix).mean() + 1e-12
     matrix[np.diag_indices(len(chosen))] += ridge.astype(matrix.dtype)
-    # One thread: these matrices are small, and waiting for a busy second core costs far more.
-    with threadpool_limits(1):
-        factor: tuple[Array, bool] = cho_factor(matrix, lower=True, overwrite_a=True)
+    factor: tuple[Array, bool] = cho_factor(matrix, lower=True, overwrite_a=True)
     return factor
 
 

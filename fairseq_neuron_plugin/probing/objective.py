@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from .rows import Rows
+from .workers import Workers
 
 Array = npt.NDArray[Any]
+R = TypeVar("R")
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 4 * 2**20
 CACHE_BYTES = 256 * 2**20
 CURVATURE_BYTES = 256 * 2**20
 SMALL = 2_000_000  # matrices of fewer values are always worked on in float64
 
 
 def row_blocks(shape: tuple[int, ...], itemsize: int = 8) -> Iterator[slice]:
-    """Cut the rows of a matrix into slices of about 16 MiB each."""
+    """Cut the rows of a matrix into slices of about 4 MiB each."""
     rows = max(256, BLOCK_BYTES // max(1, shape[1] * itemsize))
     for start in range(0, shape[0], rows):
         yield slice(start, min(start + rows, shape[0]))
@@ -51,80 +54,95 @@ class SoftmaxObjective:
         passes: how often all rows were gone through so far.
     """
 
-    def __init__(self, X: Rows, codes: npt.NDArray[np.intp], labels: int) -> None:
+    def __init__(self, X: Rows, codes: npt.NDArray[np.intp], labels: int, workers: Workers) -> None:
+        self.workers = workers
         self.X, self.codes, self.labels = X, codes, labels
         self.rows, self.neurons = X.shape
         single = X.dtype in (np.float16, np.float32) and self.rows * self.neurons > SMALL
         self.dtype = np.dtype(np.float32 if single else np.float64)
         self.frequency = np.bincount(codes, minlength=labels) / self.rows
         self.passes = 0
+        self.slices = list(row_blocks((self.rows, self.neurons), self.dtype.itemsize))
         self._cache: list[Array] | None = None
         self.mean, self.scale = self._moments()
         if self.rows * self.neurons * self.dtype.itemsize <= CACHE_BYTES:
-            self._cache = [block.copy() for block, _ in self._blocks()]
+            self._cache = list(self.each_block(lambda index: self.block(index)))
         self.gram = self._gram()
 
-    def _slices(self) -> list[slice]:
-        return list(row_blocks((self.rows, self.neurons), self.dtype.itemsize))
+    def each_block(self, function: Callable[[int], R]) -> Iterator[R]:
+        """Call a function with the number of each block, in threads; results in order."""
+        return self.workers.map(function, range(len(self.slices)))
+
+    def block(self, index: int) -> Array:
+        """The standardised rows of one block."""
+        if self._cache is not None:
+            return self._cache[index]
+        block = self._raw(index) - self.mean
+        block /= self.scale
+        block[:, self.constant] = 0.0
+        return block.astype(self.dtype, copy=False)
+
+    def _raw(self, index: int) -> Array:
+        return np.asarray(self.X[self.slices[index]], dtype=np.float64)
 
     def _moments(self) -> tuple[Array, Array]:
-        total = np.zeros(self.neurons)
-        for rows in self._slices():
-            block = np.asarray(self.X[rows], dtype=np.float64)
-            part = block.sum(axis=0)
-            if not np.isfinite(part).all():
-                bad = np.argwhere(~np.isfinite(block))
-                if len(bad):
-                    raise NonFiniteError(rows.start + int(bad[0, 0]), int(bad[0, 1]))
-            total += part
-        mean = total / self.rows
-        square = np.zeros(self.neurons)
-        for rows in self._slices():
-            block = np.asarray(self.X[rows], dtype=np.float64) - mean
-            square += np.einsum("ij,ij->j", block, block)
-        self.passes += 2
-        deviation = np.sqrt(square / self.rows)
-        # Below this a neuron is constant up to rounding; its weight must stay 0.
-        constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-280)
-        self.constant = constant
-        return mean, np.where(constant, 1.0, deviation)
+        def total(index: int) -> Array:
+            block = self._raw(index)
+            part: Array = block.sum(axis=0)
+            if not np.isfinite(part).all() and not np.isfinite(block).all():
+                row, column = np.argwhere(~np.isfinite(block))[0]
+                raise NonFiniteError(self.slices[index].start + int(row), int(column))
+            return part
 
-    def _blocks(self) -> Iterator[tuple[Array, npt.NDArray[np.intp]]]:
-        for index, rows in enumerate(self._slices()):
-            if self._cache is not None:
-                yield self._cache[index], self.codes[rows]
-                continue
-            block = np.asarray(self.X[rows], dtype=np.float64) - self.mean
-            block /= self.scale
-            block[:, self.constant] = 0.0
-            yield block.astype(self.dtype, copy=False), self.codes[rows]
+        def square(index: int) -> Array:
+            block = self._raw(index) - mean
+            return np.einsum("ij,ij->j", block, block)
+
+        nothing = np.zeros(self.neurons)
+        mean = sum(self.each_block(total), nothing) / self.rows
+        deviation = np.sqrt(sum(self.each_block(square), nothing) / self.rows)
+        self.passes += 2
+        # Below this a neuron is constant up to rounding; its weight must stay 0.
+        self.constant = deviation <= 1e-12 * np.maximum(np.abs(mean), 1e-280)
+        return mean, np.where(self.constant, 1.0, deviation)
 
     def _gram(self) -> Array:
+        def part(index: int) -> Array:
+            block = self.block(index)
+            return block.T @ block
+
         gram = np.zeros((self.neurons, self.neurons))
-        for block, _ in self._blocks():
-            gram += block.T @ block
+        for product in self.each_block(part):
+            gram += product
         self.passes += 1
         return gram / self.rows
 
-    def _logits(self, block: Array, parameters: Array) -> Array:
+    def logits(self, block: Array, parameters: Array) -> Array:
+        """Scores ``[rows, labels]`` of the rows of a block."""
         return block @ parameters[:, :-1].T + parameters[:, -1]
 
     def value_and_gradient(self, parameters: Array) -> tuple[float, Array]:
         """``f`` and its gradient ``[labels, neurons + 1]``; one pass."""
         cast = parameters.astype(self.dtype)
-        value, gradient = 0.0, np.zeros_like(parameters)
-        for block, codes in self._blocks():
+
+        def part(index: int) -> tuple[float, Array, Array]:
+            block, codes = self.block(index), self.codes[self.slices[index]]
             each = np.arange(len(codes))
-            logits = self._logits(block, cast)
+            logits = self.logits(block, cast)
             logits -= logits.max(axis=1, keepdims=True)
             own = logits[each, codes].astype(np.float64)
             np.exp(logits, out=logits)
             norm = logits.sum(axis=1, keepdims=True)
-            value += float((np.log(norm[:, 0].astype(np.float64)) - own).sum())
+            value = float((np.log(norm[:, 0].astype(np.float64)) - own).sum())
             logits /= norm
             logits[each, codes] -= 1
-            gradient[:, :-1] += logits.T @ block
-            gradient[:, -1] += logits.sum(axis=0, dtype=np.float64)
+            return value, logits.T @ block, logits.sum(axis=0, dtype=np.float64)
+
+        value, gradient = 0.0, np.zeros_like(parameters)
+        for loss, slope, intercept in self.each_block(part):
+            value += loss
+            gradient[:, :-1] += slope
+            gradient[:, -1] += intercept
         self.passes += 1
         return value / self.rows, gradient / self.rows
 
@@ -146,32 +164,37 @@ class Curvature:
         self._kept: list[Array] | None = None
         size = objective.rows * objective.labels * objective.dtype.itemsize
         if size <= CURVATURE_BYTES:
-            self._kept = [chances for _, chances in self._walk()]
+            self._kept = list(objective.each_block(self._chances))
+            objective.passes += 1
 
-    def _walk(self) -> Iterator[tuple[Array, Array]]:
-        """Data block and label probabilities ``[rows, labels]``, block after block."""
-        for index, (block, _) in enumerate(self.objective._blocks()):
-            if self._kept is not None:
-                yield block, self._kept[index]
-                continue
-            logits = self.objective._logits(block, self.parameters)
-            logits -= logits.max(axis=1, keepdims=True)
-            np.exp(logits, out=logits)
-            logits /= logits.sum(axis=1, keepdims=True)
-            yield block, logits
-        self.objective.passes += 1
+    def _chances(self, index: int) -> Array:
+        """Probabilities ``[rows, labels]`` of one block."""
+        if self._kept is not None:
+            return self._kept[index]
+        logits = self.objective.logits(self.objective.block(index), self.parameters)
+        logits -= logits.max(axis=1, keepdims=True)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
 
     def product(self, direction: Array) -> Array:
         """Hessian times a direction ``[labels, neurons + 1]``; one pass."""
-        cast = direction.astype(self.objective.dtype)
-        result = np.zeros_like(direction)
-        for block, chances in self._walk():
-            slope = self.objective._logits(block, cast)
+        objective = self.objective
+        cast = direction.astype(objective.dtype)
+
+        def part(index: int) -> tuple[Array, Array]:
+            block, chances = objective.block(index), self._chances(index)
+            slope = objective.logits(block, cast)
             slope -= np.einsum("ij,ij->i", chances, slope)[:, None]
             slope *= chances
-            result[:, :-1] += slope.T @ block
-            result[:, -1] += slope.sum(axis=0, dtype=np.float64)
-        return result / self.objective.rows
+            return slope.T @ block, slope.sum(axis=0, dtype=np.float64)
+
+        result = np.zeros_like(direction)
+        for weight, intercept in objective.each_block(part):
+            result[:, :-1] += weight
+            result[:, -1] += intercept
+        objective.passes += 1
+        return result / objective.rows
 
     def label_blocks(self, labels: slice, least: float = 0.02) -> Array:
         """Diagonal blocks ``[labels, neurons + 1, neurons + 1]``, nearly: a preconditioner.
@@ -183,17 +206,26 @@ class Curvature:
         count, width = labels.stop - labels.start, objective.neurons + 1
         blocks = np.zeros((count, width, width), dtype=objective.dtype)
         rest = np.zeros(count)
-        for block, chances in self._walk():
-            weight = chances[:, labels] * (1 - chances[:, labels])
-            for label in range(count):
-                own = weight[:, label]
-                heavy = np.flatnonzero(own > least)
-                rest[label] += own.sum(dtype=np.float64) - own[heavy].sum(dtype=np.float64)
-                root = np.sqrt(own[heavy])[:, None]
-                rows = np.concatenate([block[heavy] * root, root], axis=1)
-                blocks[label] += rows.T @ rows
+        for index in range(len(objective.slices)):
+            block = objective.block(index)
+            chances = self._chances(index)[:, labels]
+            weight = chances * (1 - chances)
+            add = partial(_add_label, blocks, rest, block, weight, least)
+            list(objective.workers.map(add, range(count)))
+        objective.passes += 1
         blocks /= objective.rows
         share = (rest / objective.rows)[:, None, None]
         blocks[:, :-1, :-1] += (share * objective.gram).astype(objective.dtype)
         blocks[:, -1, -1] += share[:, 0, 0].astype(objective.dtype)
         return blocks
+
+
+def _add_label(
+    blocks: Array, rest: Array, block: Array, weight: Array, least: float, label: int
+) -> None:
+    own = weight[:, label]
+    heavy = np.flatnonzero(own > least)
+    rest[label] += own.sum(dtype=np.float64) - own[heavy].sum(dtype=np.float64)
+    root = np.sqrt(own[heavy])[:, None]
+    rows = np.concatenate([block[heavy] * root, root], axis=1)
+    blocks[label] += rows.T @ rows

@@ -1,0 +1,44 @@
+"""Threads that share out blocks of work, each block with a BLAS of one thread.
+
+BLAS's own threads wait for each other after every product, and busily: with another program on the
+machine that costs many times the work. Here threads meet once a pass, element-wise work is shared
+out too, and the result does not depend on how many threads there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Self, TypeVar
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Workers:
+    """A pool of threads, one for each core this process may use; a context manager."""
+
+    def __init__(self) -> None:
+        self.threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        self._pool = ThreadPoolExecutor(self.threads)
+        self._limits: Any = None
+
+    def __enter__(self) -> Self:
+        self._limits = threadpool_limits(1)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+        self._limits.restore_original_limits()
+
+    def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+        """Results in the order of the items; only a few are under way at a time."""
+        if len(items) == 1:
+            yield function(items[0])
+            return
+        group = 2 * self.threads
+        for start in range(0, len(items), group):
+            yield from self._pool.map(function, items[start : start + group])
