@@ -24,7 +24,15 @@ setup(
     package_data={"fairseq_neuron_plugin": ["py.typed"]},
     python_requires=">=3.11",
     # torch 2.6 is the first whose torch.load refuses arbitrary pickles by default.
-    install_requires=["torch>=2.6", "numpy", "scikit-learn>=1.6", "sacrebleu>=2.3", "tqdm"],
+    install_requires=[
+        "torch>=2.6",
+        "numpy",
+        "scipy",
+        "scikit-learn>=1.6",
+        "threadpoolctl",
+        "sacrebleu>=2.3",
+        "tqdm",
+    ],
     extras_require={
         # An extra and no requirement: "fairseq" and "fairseq-fixed" own the same folder, so a
         # hard requirement would overwrite a user's own fork.

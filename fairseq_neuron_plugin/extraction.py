@@ -188,6 +188,7 @@ def _manifest(
                 "dtype": settings.dtype,
                 "batch": settings.max_tokens,
                 "precision": "fp16" if session.cfg.common.fp16 else "fp32",
+                "overrides": session.cfg.common_eval.model_overrides,
                 **found,
             }
         ),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ..errors import UserError
+from ..files import sha256_file
 from ..instruments.base import SCOPES
 from ..ranking import Ranking
 from .common import CommandParser, Progress, format_table, quiet_fairseq, run_command
@@ -74,6 +75,7 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     from ..sweeps.scoring import Scorer, read_references
 
     session = open_session([args.data, "--path", args.path, *fairseq_flags])
+    _note_other_checkpoints(rankings, session.paths[0])
     translator = Translator(session, args.gen_subset)
     if args.reference:
         scorer = Scorer(read_references(args.reference, len(translator)), "file")
@@ -100,6 +102,14 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
         print(f"picture: {folder.path / 'sweep.png'}")
     except UserError as error:
         print(f"{PROG}: {error}", file=sys.stderr)
+
+
+def _note_other_checkpoints(rankings: Mapping[str, Ranking], path: str) -> None:
+    """Say when a ranking's neurons are not this model's: same shape, other neurons."""
+    sha256 = sha256_file(path)
+    for name, ranking in rankings.items():
+        if ranking.model not in (None, sha256):
+            print(f"{PROG}: note: ranking {name} is of another checkpoint", file=sys.stderr)
 
 
 def _read_rankings(paths: Sequence[str]) -> dict[str, Ranking]:

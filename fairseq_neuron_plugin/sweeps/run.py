@@ -97,10 +97,6 @@ def run_sweep(
 def sweep_settings(translator: Translator, scorer: Scorer, plan: SweepPlan) -> dict[str, Any]:
     """Everything that can change the numbers of a sweep, as plain values."""
     cfg = translator.session.cfg
-    generation = {
-        name: getattr(cfg.generation, name)
-        for name in ("beam", "max_len_a", "max_len_b", "min_len", "lenpen", "unkpen", "sampling")
-    }
     rankings = ",".join(
         f"{name}={_digest(ranking.neurons.tobytes())}" for name, ranking in plan.rankings.items()
     )
@@ -112,11 +108,13 @@ def sweep_settings(translator: Translator, scorer: Scorer, plan: SweepPlan) -> d
         "points": ",".join(point.name for point in plan.points),
         "value": plan.value,
         "scope": plan.scope,
-        **generation,
+        **_generation(cfg),
         "batch": cfg.dataset.batch_size or f"tokens{cfg.dataset.max_tokens or 12000}",
         "precision": "fp16" if cfg.common.fp16 else "fp32",
+        "overrides": cfg.common_eval.model_overrides,
         "seed": cfg.common.seed,
         "post_process": cfg.common_eval.post_process or "none",
+        "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
         "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
         "reference": f"{scorer.origin}={_digest(chr(10).join(scorer.references).encode())}",
         **versions("torch", "fairseq", "sacrebleu"),
@@ -146,6 +144,19 @@ def _identity(point: Point) -> dict[str, Any]:
         "ablated": point.ablated,
         "share": point.share,
         "per_layer": {name: len(ids) for name, ids in point.neurons.items()},
+    }
+
+
+def _generation(cfg: Any) -> dict[str, Any]:
+    """The usual settings of the search, and every other one that is not fairseq's default."""
+    from fairseq.dataclass.configs import GenerationConfig
+
+    usual = ("beam", "lenpen", "max_len_a", "max_len_b")
+    defaults = GenerationConfig()
+    return {
+        name: value
+        for name, value in sorted(cfg.generation.items())
+        if name in usual or (not name.startswith("_") and value != getattr(defaults, name, value))
     }
 
 
