@@ -28,7 +28,6 @@ from tatoeba_report import write_report
 
 BIN = Path(sys.executable).parent
 MODELS = ("a", "b", "c")
-GENERATION = "--beam 5 --max-tokens 12000 --tokenizer moses"
 
 
 class Run:
@@ -38,6 +37,7 @@ class Run:
         self.data, self.models = Path(args.data), Path(args.models)
         self.out = Path(args.output)
         self.sentences = args.pos_sentences
+        self.beam = args.beam
         self.points, self.other_points = args.points, args.other_points
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
         # One thread each: two decodes side by side beat one on two threads.
@@ -168,7 +168,7 @@ def compare(run: Run, model: str) -> None:
     run.step(
         f"sweep.{model}/sweep.png",
         f"fairseq-neuron-generate {out}/bin --path {run.models}/{model}.pt -s en -t de "
-        f"{GENERATION} --reference {out}/test.raw.de --ranking {rankings} "
+        f"--beam {run.beam} --tokenizer moses --reference {out}/test.raw.de --ranking {rankings} "
         f"--ablate {run.points if first else run.other_points} --order top,bottom "
         f"--output-dir {out}/sweep.{model}",
     )
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("--output", default="runs/tatoeba", help="default: runs/tatoeba")
     parser.add_argument("--report", default="docs/results/tatoeba.md", help="page to write")
     parser.add_argument("--jobs", type=int, default=2, help="commands side by side (default: 2)")
+    parser.add_argument("--beam", type=int, default=5, help="of the curves (default: 5)")
     parser.add_argument("--points", default="0,5%,10%,20%,40%", help="of the first model's curves")
     parser.add_argument("--other-points", default="0,5%,10%,20%", help="of the others' curves")
     parser.add_argument(

@@ -28,8 +28,8 @@ def _head(command: str) -> Iterator[str]:
         "neurons, trained on three disjoint thirds of Tatoeba. Semantic tags: Parallel Meaning "
         "Bank 4, gold (names of several words split into words). Parts of speech: UD English EWT, "
         "gold, the first sentences of its training part. The cross-model ranking is over the "
-        "words of the semantic-tag training text. BLEU: whole Tatoeba test set, beam 5, "
-        "detokenised, against the raw reference.\n"
+        "words of the semantic-tag training text. BLEU: whole Tatoeba test set, detokenised, "
+        "against the raw reference; beam size and all other settings are in the signatures.\n"
     )
 
 
