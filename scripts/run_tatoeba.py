@@ -205,7 +205,7 @@ def main() -> None:
     prepare(run)
     side_by_side(args.jobs, lambda model: analyse(run, model))
     side_by_side(args.jobs, lambda model: compare(run, model))
-    write_report(run.out, Path(args.report), shlex.join(sys.argv))
+    write_report(run.out, Path(args.report), run.models / "dict.en.txt", shlex.join(sys.argv))
     print(args.report)
 
 

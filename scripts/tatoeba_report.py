@@ -8,21 +8,33 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from tatoeba_words import compare_by_kind
+
 MODELS = ("a", "b", "c")
 
 
-def write_report(run: Path, page: Path, command: str) -> None:
+def write_report(run: Path, page: Path, dictionary: Path, command: str) -> None:
     """Write the page and copy the pictures beside it."""
     page.parent.mkdir(parents=True, exist_ok=True)
     for model in MODELS:
         shutil.copy(run / f"sweep.{model}" / "sweep.png", page.with_name(f"tatoeba.{model}.png"))
-    parts = [*_head(command), *_probes(run), *_masks(run), *_curves(run), *_signatures(run)]
+    parts = [
+        *_head(command),
+        *_probes(run),
+        *_kinds(run, dictionary),
+        *_masks(run),
+        *_curves(run),
+        *_lengths(run),
+        *_places(run),
+        *_signatures(run),
+    ]
     page.write_text("\n".join(parts) + "\n", encoding="utf-8")
 
 
 def _head(command: str) -> Iterator[str]:
     yield "# Three stock LSTM checkpoints on Tatoeba, English to German\n"
     yield f"Made by `{command}`; every number below comes from its result files.\n"
+    yield "What it shows, and what it does not: [tatoeba-reading.md](tatoeba-reading.md).\n"
     yield (
         "Models: fairseq `lstm`, 2 bidirectional layers of 128 per direction, so 512 encoder "
         "neurons, trained on three disjoint thirds of Tatoeba. Semantic tags: Parallel Meaning "
@@ -43,6 +55,20 @@ def _probes(run: Path) -> Iterator[str]:
         words = result["train"]["tokens"], result["test"]["tokens"]
         rows.append((model, task, labels, *words, majority, accuracy, accuracy - majority))
     yield _table(header, rows)
+
+
+def _kinds(run: Path, dictionary: Path) -> Iterator[str]:
+    yield "\n## Where the probe gains and where it loses\n"
+    yield (
+        "Model a, test words by kind. Ambiguous: in the model's dictionary, and in training its "
+        "most frequent label has less than 90 % of it. The majority baseline reads every word; "
+        "the model reads one symbol for all words that are not in its dictionary.\n"
+    )
+    rows = []
+    for task in ("sem", "pos"):
+        for kind, words, majority, accuracy in compare_by_kind(run, MODELS[0], task, dictionary):
+            rows.append((task, kind, words, majority, accuracy, accuracy - majority))
+    yield _table(("task", "words that are", "test words", "MAJ %", "probe %", "gain"), rows)
 
 
 def _masks(run: Path) -> Iterator[str]:
@@ -88,6 +114,37 @@ def _curves(run: Path) -> Iterator[str]:
         yield f"\n![BLEU curves of model {model}](tatoeba.{model}.png)"
 
 
+def _lengths(run: Path) -> Iterator[str]:
+    yield "\n## How long the translations become\n"
+    yield "Words in the translations over words in the reference, cross-model ranking.\n"
+    lines, header = [], []
+    for model in MODELS:
+        folder = run / f"sweep.{model}"
+        words = _count_words(folder / "reference.txt")
+        rows = [r for r in _json(folder / "sweep.json")["rows"] if r["ranking"] == "cross-model"]
+        header = [f"{100 * share:.0f}%" for share in sorted({row["share"] for row in rows})]
+        for order in ("top", "bottom"):
+            curve = [row["name"] for row in rows if row["order"] == order]
+            counts = [_count_words(folder / "hypotheses" / f"{name}.txt") for name in curve]
+            lines.append((model, order, *(count / words for count in counts)))
+    yield _table(["model", "order", *header], lines)
+
+
+def _places(run: Path) -> Iterator[str]:
+    yield "\n## Where the top 10% are\n"
+    yield "Neurons among the first 10 % of each ranking, by layer and direction (128 in each).\n"
+    lines = []
+    for model in MODELS:
+        for name in ("sem", "pos", "cross-model"):
+            ranking = _json(run / f"rankings.{model}" / f"{name}.json")
+            half = ranking["layers"][0]["width"] // 2
+            top = ranking["neurons"][: len(ranking["neurons"]) // 10]
+            counts = [sum(neuron // half == part for neuron in top) for part in range(4)]
+            lines.append((model, name, *counts))
+    places = ("0 forward", "0 backward", "1 forward", "1 backward")
+    yield _table(("model", "ranking", *places), lines)
+
+
 def _signatures(run: Path) -> Iterator[str]:
     yield "\n## Signatures\n"
     for model in MODELS:
@@ -100,6 +157,10 @@ def _results(run: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for model in MODELS:
         for task in ("sem", "pos"):
             yield model, task, _json(run / f"probe.{model}.{task}" / "result.json")
+
+
+def _count_words(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").split())
 
 
 def _json(path: Path) -> dict[str, Any]:
