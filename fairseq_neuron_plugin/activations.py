@@ -19,7 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import UserError
-from .files import StrPath, atomic_path, read_json, read_lines, write_json, write_text
+from .files import (
+    StrPath,
+    atomic_path,
+    read_json,
+    read_lines,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 from .neurons import NeuronSpace
 
 FORMAT = "fairseq-neuron-activations/1"
@@ -74,16 +82,27 @@ class Activations:
     def __init__(self, path: StrPath) -> None:
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
+        self.layers: NeuronSpace
+        self.sentences: list[list[str]]
+        self.offsets: npt.NDArray[np.int64]
+        self.array: npt.NDArray[Any] | ShardedRows
+        try:
+            self._open()
+            self._check()
+        except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
+            raise UserError(
+                f"activation store {self.path} is damaged ({error!r}); extract it again"
+            ) from error
+
+    def _open(self) -> None:
         self.layers = NeuronSpace.from_json(self.manifest["layers"])
         lines = read_lines(self.path / "tokens.txt", "activation store")
         self.sentences = [line.split(" ") if line else [] for line in lines]
-        self.offsets: npt.NDArray[np.int64] = np.load(self.path / "offsets.npy")
+        self.offsets = np.load(self.path / "offsets.npy")
         shards = [
             np.load(file, mmap_mode="r") for file in sorted(self.path.glob("activations-*.npy"))
         ]
-        self.array: npt.NDArray[Any] | ShardedRows
         self.array = shards[0] if len(shards) == 1 else ShardedRows(shards)
-        self._check()
 
     def __len__(self) -> int:
         return self.array.shape[0]
@@ -207,6 +226,7 @@ class StoreWriter:
         self.complete = True
 
     def _open(self) -> bool:
+        remove_leftovers(self.path)
         for name in (_MANIFEST, _PARTIAL):
             if (self.path / name).exists():
                 self._check_same_run(read_json(self.path / name, "activation store"))
@@ -219,7 +239,7 @@ class StoreWriter:
     def _check_same_run(self, found: Mapping[str, Any]) -> None:
         # What says most first: a signature or a hash that differs explains little.
         for key in ["model", "corpus", "layers", *self.manifest, *found]:
-            if key != "command" and found.get(key) != self.manifest.get(key):
+            if key != "command" and _identity(found, key) != _identity(self.manifest, key):
                 raise UserError(
                     f"{self.path} holds another run: its {key} is {found.get(key)!r}, "
                     f"this one's is {self.manifest.get(key)!r}; choose another folder or remove it"
@@ -257,6 +277,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if manifest.get("format") != FORMAT:
         raise UserError(f"{path} is no activation store of format {FORMAT}")
     return manifest
+
+
+def _identity(manifest: Mapping[str, Any], key: str) -> Any:
+    """An entry as far as it tells two runs apart: of a model its content, not where it lies."""
+    value = manifest.get(key)
+    return value.get("sha256") if key == "model" and isinstance(value, dict) else value
 
 
 def _tokens_text(sentences: Sequence[Sequence[str]]) -> str:

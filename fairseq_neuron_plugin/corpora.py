@@ -50,14 +50,15 @@ def read_split(session: Session, split: str) -> Corpus:
     dataset = session.load_split(split)
     dictionary = session.task.source_dictionary
     mark = subword_mark(session.cfg.common_eval.post_process)
-    words, starts = [], []
+    words, starts, read = [], [], []
     for number in range(len(dataset)):
-        symbols = [dictionary[i] for i in dataset[number]["source"].tolist()]
+        read.append(dataset[number]["source"].tolist())
+        symbols = [dictionary[i] for i in read[-1]]
         if symbols and symbols[-1] == END:
             symbols.pop()
         words.append(join_words(symbols, mark))
         starts.append(word_starts(symbols, mark))
-    return Corpus(dataset, words, starts, f"split={split},data={_digest(words)}")
+    return Corpus(dataset, words, starts, f"split={split},data={_digest(words, read)}")
 
 
 def read_text(session: Session, path: StrPath) -> Corpus:
@@ -70,7 +71,7 @@ def read_text(session: Session, path: StrPath) -> Corpus:
         UserError: no text, or a line whose subwords do not make up its words.
     """
     lines = [" ".join(line.split()) for line in read_lines(path, "input")]
-    bpe = session.task.build_bpe(session.cfg.bpe)
+    bpe = session.build_bpe()
     mark = _mark_of_text(session, bpe is not None)
     dictionary = session.task.source_dictionary
     tokens, words, starts = [], [], []
@@ -84,13 +85,16 @@ def read_text(session: Session, path: StrPath) -> Corpus:
                 f"segmentation: {line!r}"
             )
         encoded = dictionary.encode_line(" ".join(symbols), add_if_not_exist=False, append_eos=True)
+        if encoded.eq(dictionary.pad()).any():
+            raise UserError(f"{path}, sentence {number} holds the padding symbol: {line!r}")
         tokens.append(encoded.long())
         words.append(spelt)
         starts.append(begins)
     if not any(words):
         raise UserError(f"the input {path} is empty")
     dataset = session.task.build_dataset_for_inference(tokens, [len(t) for t in tokens])
-    return Corpus(dataset, words, starts, f"text={_digest(words)}")
+    read = [ids.tolist() for ids in tokens]
+    return Corpus(dataset, words, starts, f"text={_digest(words, read)}")
 
 
 def _mark_of_text(session: Session, segmented_here: bool) -> str | None:
@@ -104,6 +108,7 @@ def _mark_of_text(session: Session, segmented_here: bool) -> str | None:
     return MARK_OF_BPE[name]
 
 
-def _digest(words: Sequence[Sequence[str]]) -> str:
-    text = "\n".join(" ".join(sentence) for sentence in words)
+def _digest(words: Sequence[Sequence[str]], read: Sequence[Sequence[int]]) -> str:
+    """Of the words and of what the encoder reads for them: dictionaries and segmentation count."""
+    text = "\n".join(" ".join(sentence) for sentence in words) + repr(read)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]

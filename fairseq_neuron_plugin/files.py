@@ -69,7 +69,8 @@ def read_json(path: StrPath, what: str) -> dict[str, Any]:
 def read_text(path: StrPath, what: str) -> str:
     """Read a UTF-8 file; `UserError` if it is missing, unreadable or not UTF-8."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        # Bytes: text mode would take a lone carriage return for the end of a line.
+        return Path(path).read_bytes().decode("utf-8").removeprefix("\ufeff")
     except FileNotFoundError as error:
         raise UserError(f"{what} not found: {path}") from error
     except UnicodeDecodeError as error:
@@ -110,6 +111,12 @@ def new_folder(path: StrPath, what: str) -> Iterator[Path]:
         raise UserError(f"cannot write {what} {target}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def remove_leftovers(folder: StrPath) -> None:
+    """Remove the temporary files that a killed `atomic_path` has left in a folder."""
+    for path in Path(folder).glob(".*.partial*"):
+        path.unlink(missing_ok=True)
 
 
 def refuse_existing(path: StrPath, what: str) -> None:

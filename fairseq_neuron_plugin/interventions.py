@@ -105,6 +105,7 @@ class ablate:
         value: float | Mapping[str, Tensor] = 0.0,
         scope: str = "recurrent",
     ) -> None:
+        indices_of = {name: [int(i) for i in indices] for name, indices in neurons.items()}
         if scope not in SCOPES:
             raise UserError(f"unknown scope {scope!r}; there are: {', '.join(SCOPES)}")
         self.scope = scope
@@ -115,8 +116,8 @@ class ablate:
         }
         self._clamps = {
             name: self._make_clamp(name, indices, value)
-            for name, indices in neurons.items()
-            if len(indices)
+            for name, indices in indices_of.items()
+            if indices
         }
         self.counts = {name: len(clamp.indices) for name, clamp in self._clamps.items()}
         self._stack = ExitStack()
@@ -164,7 +165,11 @@ class ablate:
             raise UserError(f"layer {name} has a neuron that is clamped twice")
         where = torch.as_tensor(list(indices), dtype=torch.int64)
         if isinstance(value, Mapping):
+            if name not in value or value[name].shape != where.shape:
+                raise UserError(f"layer {name} needs one value for each of {len(where)} neurons")
             values = value[name].to(torch.float32)
         else:
             values = torch.full((len(where),), float(value))
+        if not values.isfinite().all():
+            raise UserError(f"neurons can be held at finite values only, not {value}")
         return Clamp(where, values, self.scope)

@@ -103,11 +103,16 @@ def load_ensemble(
 
 @contextmanager
 def user_errors(what: str) -> Iterator[None]:
-    """Turn what fairseq raises for wrong paths and unfitting files into `UserError`."""
+    """Turn what fairseq raises for wrong paths, flags and unfitting files into `UserError`."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
     try:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{what}: not found: {error.filename or error}") from error
+    except KeyError as error:
+        raise UserError(f"{what} lacks {error}") from error
     except RuntimeError as error:
         if "Error(s) in loading state_dict" not in str(error):
             raise
@@ -115,6 +120,8 @@ def user_errors(what: str) -> Iterator[None]:
         raise UserError(
             f"{what} does not fit the architecture or the dictionaries of the data: {detail}"
         ) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(f"{what} cannot be used: {str(error).splitlines()[0]}") from error
     except Exception as error:
         if "Could not infer language pair" not in str(error):
             raise
@@ -149,6 +156,18 @@ class Session:
             self.task.load_dataset(split, task_cfg=self.saved_task_cfg)
         return self.task.dataset(split)
 
+    def build_bpe(self) -> Any:
+        """fairseq's subword encoder of ``--bpe``, or None.
+
+        Raises:
+            UserError: it cannot be made, for want of its codes or its model, say.
+        """
+        try:
+            return self.task.build_bpe(self.cfg.bpe)
+        except (Exception, SystemExit) as error:
+            name = getattr(self.cfg.bpe, "_name", self.cfg.bpe)
+            raise UserError(f"--bpe {name} cannot be used: {error}") from error
+
     def to_device(self, sample: Any) -> Any:
         """A batch where the models are."""
         from fairseq import utils
@@ -172,7 +191,8 @@ def open_session(arguments: Sequence[str], default_task: str = "translation") ->
 
     from . import register  # noqa: F401  (the plugin's own tasks and architectures)
 
-    cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task))
+    with user_errors("the command line"):
+        cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task))
     if not cfg.common_eval.path:
         raise UserError("--path is missing: which checkpoint?")
     paths = utils.split_paths(cfg.common_eval.path)
@@ -198,6 +218,7 @@ def open_session(arguments: Sequence[str], default_task: str = "translation") ->
 
 def _parse_flags(arguments: Sequence[str], default_task: str) -> argparse.Namespace:
     from fairseq import options
+    from fairseq.data import data_utils
 
     parser = options.get_generation_parser(default_task=default_task)
 
@@ -208,6 +229,10 @@ def _parse_flags(arguments: Sequence[str], default_task: str) -> argparse.Namesp
     # The one default of fairseq that loses data: 8 drops the last sentences of a split.
     parser.set_defaults(required_batch_size_multiple=1)
     parsed: argparse.Namespace = options.parse_args_and_arch(parser, list(arguments))
+    folder = (getattr(parsed, "data", None) or "").split(":")[0]
+    if hasattr(parsed, "source_lang") and not parsed.source_lang and Path(folder).is_dir():
+        # As the task does itself, but before a tokenizer asks for the languages.
+        parsed.source_lang, parsed.target_lang = data_utils.infer_language_pair(folder)
     return parsed
 
 

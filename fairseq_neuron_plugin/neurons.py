@@ -95,6 +95,8 @@ class NeuronSpace:
                         f"neuron {index} in {text!r} is out of range: {where} 0 to {width - 1}"
                     )
                 neurons.add(start + index)
+        if text.strip() and not neurons:
+            raise UserError(f"{text!r} names no neuron")
         return sorted(neurons)
 
     def width_of(self, name: str) -> int:

@@ -125,11 +125,3 @@ class Ranking:
             raise UserError(f"ranking {path} is damaged: {error}") from error
         except UserError as error:
             raise UserError(f"ranking {path}: {error}") from error
-
-    def check_fits(self, space: NeuronSpace, path: StrPath) -> None:
-        """`UserError` unless the ranking is over exactly these layers."""
-        if self.space is not None and self.space != space:
-            raise UserError(
-                f"ranking {path} was made for other layers: it has {self.space.describe()}, "
-                f"the model has {space.describe()}"
-            )

@@ -31,6 +31,8 @@ def parse_spec(
         ranking = Ranking.load(path)
         space = ranking_space(ranking, available, path, globs)
         return space.by_layer(ranking.select(selector))
+    if spec.endswith(".json"):
+        raise UserError(f"which neurons of {spec}? Write for example {spec}:top:50")
     space = NeuronSpace(tuple(available)) if ":" in spec else choose_layers(available, globs)
     return space.by_layer(space.parse(spec))
 

@@ -58,7 +58,7 @@ train() { # train PART
         --encoder-embed-dim 64 --encoder-hidden-size 64 --decoder-embed-dim 64 \
         --decoder-hidden-size 128 --decoder-out-embed-dim 64 --dropout 0.2 \
         --optimizer adam --lr 0.005 --lr-scheduler inverse_sqrt --warmup-updates 200 \
-        --clip-norm 1.0 --batch-size 32 --max-epoch 9 --no-epoch-checkpoints \
+        --clip-norm 1.0 --batch-size 32 --max-epoch 8 --no-epoch-checkpoints \
         --no-progress-bar --seed 1 --save-dir "$run/model.$1.new"
     rm -rf "$run/model.$1"
     mv "$run/model.$1.new" "$run/model.$1"

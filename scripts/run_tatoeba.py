@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import json
 import os
 import shlex
 import shutil
@@ -40,8 +41,18 @@ class Run:
         self.beam = args.beam
         self.points, self.other_points = args.points, args.other_points
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
+        self.hold_settings(args)
         # One thread each: two decodes side by side beat one on two threads.
         self.env = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def hold_settings(self, args: argparse.Namespace) -> None:
+        """Steps are known by their results, so a folder is for one set of settings."""
+        names = ("data", "models", "beam", "points", "other_points", "pos_sentences")
+        settings = {name: getattr(args, name) for name in names}
+        path = self.out / "settings.json"
+        if path.exists() and json.loads(path.read_text()) != settings:
+            raise SystemExit(f"{self.out} holds a run with other settings; choose another --output")
+        path.write_text(json.dumps(settings))
 
     def step(self, result: str, command: str) -> None:
         """Run a command of the package unless its result is there; stop everything if it fails."""

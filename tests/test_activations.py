@@ -103,8 +103,27 @@ def test_empty_input(tmp_path) -> None:
     assert not (tmp_path / "acts").exists()
 
 
-def test_damaged_store(tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("tokens.txt", b"a b\n"),
+        ("offsets.npy", None),
+        ("activations-00000.npy", None),
+        ("activations-00000.npy", b"cut"),
+        ("manifest.json", b'{"format": "fairseq-neuron-activations/1"}'),
+    ],
+)
+def test_damaged_store(tmp_path, name, content) -> None:
     write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
-    (tmp_path / "acts" / "tokens.txt").write_text("a b\n")
+    (tmp_path / "acts" / name).unlink()
+    if content is not None:
+        (tmp_path / "acts" / name).write_bytes(content)
     with pytest.raises(UserError, match="damaged"):
         Activations(tmp_path / "acts")
+
+
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path) -> None:
+    (tmp_path / "acts").mkdir()
+    (tmp_path / "acts" / ".partial.json.partial123").write_text("{")
+    acts = write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    assert not list(acts.path.glob(".*"))

@@ -111,9 +111,11 @@ def test_stores_over_other_text_are_refused(stores, capsys):
         "length": "sentence 1 has 4 and 3 words",
         "number": "39 and 40 sentences",
     }.items():
-        line = fails(capsys, "cross-model", stores / "a", stores / name, "--output", stores / "r")
+        line = fails(
+            capsys, "cross-model", stores / "a", stores / name, "--output", stores / "r.json"
+        )
         assert message in line
-    assert not (stores / "r").exists()
+    assert not (stores / "r.json").exists()
 
 
 def test_bad_input(stores, capsys):
@@ -123,6 +125,7 @@ def test_bad_input(stores, capsys):
     assert "METHOD" in fails(capsys)
     assert "invalid choice" in fails(capsys, "magic", stores / "a", *output)
     assert "is a folder" in fails(capsys, "variance", stores / "a", "--output", stores)
+    assert "end in .json" in fails(capsys, "variance", stores / "a", "--output", stores / "r")
     assert "seed" in fails(capsys, "random", stores / "a", "--seed", "-1", *output)
 
 

@@ -156,16 +156,72 @@ def test_reference_of_another_length(tiny, rankings, tmp_path) -> None:
     assert not (tmp_path / "s").exists()
 
 
-def test_sentences_dropped_by_the_batch_multiple_are_an_error(tiny, rankings, tmp_path) -> None:
-    """fairseq's default of 8 drops the last sentences of a split in silence."""
+def test_validate_and_interactive_ablate(tiny) -> None:
+    """fairseq-validate builds its task from the checkpoint, fairseq-interactive from its flags."""
+    flags = ("--path", tiny.stock, "--user-dir", USER_DIR, "--cpu", "--task", "neuron_translation")
+    all_neurons = ("--ablate", "0-95", "--ablate-scope", "full")
+    losses = []
+    for ablation in ((), all_neurons):
+        command = ("fairseq-validate", tiny.data, *flags, "--valid-subset", "test", *ablation)
+        result = run(*command, "--batch-size", "8", "--no-progress-bar")
+        losses.append(float(re.findall(r"\bloss ([\d.]+)", result.stdout + result.stderr)[-1]))
+    assert losses[1] > losses[0] + 0.5
+    refused = run(*command, "--ablate", "encoder.layers.9:1", check=False)
+    assert refused.returncode == 2
+    assert "unknown layer 'encoder.layers.9'" in refused.stderr.splitlines()[-1]
+
+    lines = "\n".join((tiny.corpus / "test.en").read_text().splitlines()[:5]) + "\n"
+    output = run(
+        *("fairseq-interactive", tiny.data, *flags, *all_neurons, "--buffer-size", "5"), text=lines
+    ).stdout
+    assert len(hypotheses(output)) == 5
+    assert len(set(hypotheses(output))) == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--batch-size", "101", "--required-batch-size-multiple", "8"), "96 of 101 sentences"),
+        (("--prefix-size", "2"), "does without --prefix-size"),
+        (("--score-reference",), "does without --score-reference"),
+        (("--beam", "0"), "--beam must be at least 1"),
+        (("--max-tokens", "5"), "too long for model or batch"),
+        (("--ablate-value", "nan"), "finite values only"),
+        (("--tokenizer", "nonsense"), "--tokenizer"),
+        (("--bpe", "subword_nmt", "--bpe-codes", "nowhere"), "--bpe subword_nmt cannot be used"),
+        (("--user-dir", "nowhere"), "not found"),
+    ],
+)
+def test_flags_that_a_sweep_refuses(tiny, rankings, tmp_path, flags, message) -> None:
     refused = call(
         *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--ranking", rankings[0]),
-        *("--ablate", "0", "--output-dir", tmp_path / "s", "--batch-size", "101"),
-        *("--required-batch-size-multiple", "8"),
+        *("--ablate", "5", "--output-dir", tmp_path / "s", *flags),
     )
-    if refused.returncode:
-        assert refused.returncode == 2
-        assert "of 101 sentences would be translated" in refused.stderr
-    else:
-        rows = list(csv.DictReader((tmp_path / "s" / "sweep.csv").open()))
-        assert all(row["sentences"] == "101" for row in rows)
+    assert refused.returncode == 2
+    assert message in refused.stderr.splitlines()[-1]
+    assert not (tmp_path / "s" / "hypotheses").exists()
+
+
+def test_moses_finds_the_languages_in_the_data_folder(tiny, rankings, tmp_path) -> None:
+    command = ("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--tokenizer", "moses")
+    result = call(
+        *(*command, "--ranking", rankings[0], "--ablate", "0", "--order", "top", "--cpu"),
+        *("--output-dir", tmp_path / "s"),
+    )
+    assert result.returncode == 0, result.stderr
+    text = (tmp_path / "s" / "hypotheses" / "one.top.00000.txt").read_text()
+    assert "." in text
+    assert " ." not in text
+
+
+def test_same_ids_over_other_layers_are_another_run(tiny, rankings, tmp_path) -> None:
+    order, scores = np.arange(WIDTH), np.zeros(WIDTH)
+    for layer in (0, 1):
+        space = NeuronSpace((Layer(f"encoder.layers.{layer}", WIDTH),))
+        Ranking("random", order, scores, space=space).save(tmp_path / "r.json")
+        result = call(
+            *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--cpu", "--ablate", "5"),
+            *("--order", "top", "--ranking", tmp_path / "r.json", "--output-dir", tmp_path / "s"),
+        )
+    assert result.returncode == 2
+    assert "holds another run: its neurons" in result.stderr

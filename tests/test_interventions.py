@@ -166,6 +166,36 @@ def test_nested_ablations_add_up_and_end_in_any_order() -> None:
     assert "forward" not in vars(model.encoder.lstm)
 
 
+def test_innermost_clamp_of_a_neuron_wins() -> None:
+    model = lstm_model()
+    tokens, lengths = batch([6, 3])
+    with fnp.ablate(model, {"encoder.layers.0": [2, 9]}, 0.7):
+        alone, _ = run_model(model, tokens, lengths)
+    with (
+        fnp.ablate(model, {"encoder.layers.0": [2, 9]}, 0.0),
+        fnp.ablate(model, {"encoder.layers.0": [2, 9]}, 0.7),
+    ):
+        nested, _ = run_model(model, tokens, lengths)
+    assert torch.allclose(alone["encoder.layers.1"], nested["encoder.layers.1"], atol=1e-6)
+
+
+def test_a_value_for_each_neuron() -> None:
+    model = lstm_model()
+    tokens, lengths = batch([3])
+    values = {"encoder.layers.1": torch.tensor([0.25, -0.5])}
+    with fnp.ablate(model, {"encoder.layers.1": torch.tensor([1, 4])}, values):
+        layers, _ = run_model(model, tokens, lengths)
+    assert layers["encoder.layers.1"][0, :, [1, 4]].tolist() == [[0.25, -0.5]] * 3
+    with pytest.raises(UserError, match="one value for each of 3"):
+        fnp.ablate(model, {"encoder.layers.1": [1, 4, 5]}, values)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_only_finite_values(value: float) -> None:
+    with pytest.raises(UserError, match="finite"):
+        fnp.ablate(lstm_model(), {"encoder.layers.1": [1]}, value)
+
+
 def test_gradients_flow_through_a_clamp() -> None:
     model = lstm_model().train()
     tokens, lengths = batch([4, 2])

@@ -40,6 +40,7 @@ def test_parse(text: str, neurons: list[int]) -> None:
         ("30", "out of range: the chosen layers have 0 to 29"),
         ("encoder.layers.1:10", "layer encoder.layers.1 has 0 to 9"),
         ("encoder.layers.2:0", "unknown layer 'encoder.layers.2'.*encoder.layers.0, encoder"),
+        ("encoder.layers.0:", "names no neuron"),
         ("7-3", "not a neuron or a range"),
         ("x", "not a neuron or a range"),
         ("-1", "not a neuron or a range"),

@@ -117,6 +117,11 @@ def test_parse_spec(tmp_path, spec: str, neurons: dict[str, list[int]]) -> None:
     assert parse_spec(spec.format(file=tmp_path / "r.json"), available) == neurons
 
 
+def test_ranking_without_a_selection(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"which neurons of r\.json"):
+        parse_spec("r.json", list(SPACE.layers))
+
+
 def test_ranking_of_another_model_is_refused(tmp_path) -> None:
     ranking().save(tmp_path / "r.json")
     wider = [Layer("encoder.layers.0", 8), Layer("encoder.layers.1", 4)]

@@ -45,15 +45,18 @@ class TinyModels:
         return self.folder / "corpus"
 
 
-def run(*command: str | Path, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
-    """Run a command of this environment; its output as text."""
+def run(
+    *command: str | Path, check: bool = True, text: str | None = None
+) -> subprocess.CompletedProcess:
+    """Run a command of this environment, with ``text`` on its standard input if given."""
     program, *arguments = map(str, command)
     path = Path(sys.executable).parent / program
     result = subprocess.run(
         [path if path.exists() else program, *arguments],
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **changes},
+        input=text,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=ROOT,
         check=False,
     )

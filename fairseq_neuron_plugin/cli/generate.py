@@ -75,7 +75,6 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     from ..sweeps.scoring import Scorer, read_references
 
     session = open_session([args.data, "--path", args.path, *fairseq_flags])
-    _note_other_checkpoints(rankings, session.paths[0])
     translator = Translator(session, args.gen_subset)
     if args.reference:
         scorer = Scorer(read_references(args.reference, len(translator)), "file")
@@ -91,6 +90,7 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
         args.ablate_scope,
         args.gen_subset,
     )
+    _note_other_checkpoints(rankings, session.paths[0])
     total = len(plan.points) * len(translator)
     with Progress(total, "translate", " sentences") as progress:
         folder = run_sweep(translator, scorer, plan, args.output_dir, progress)

@@ -127,7 +127,7 @@ def _probe(args: argparse.Namespace, command: list[str]) -> None:
     known = set(probe.classes_.tolist())
     scores = score_labels(test.labels.tolist(), predicted, known)
     result = {
-        "signature": _signature(args, store, train, test),
+        "signature": _signature(args, store, tested, train, test),
         "command": command,
         "settings": _settings(args),
         "train": {"accuracy": train_accuracy, "tokens": len(train), "sentences": train.sentences},
@@ -253,7 +253,11 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _signature(
-    args: argparse.Namespace, store: Activations, train: LabelledTokens, test: LabelledTokens
+    args: argparse.Namespace,
+    store: Activations,
+    tested: Activations,
+    train: LabelledTokens,
+    test: LabelledTokens,
 ) -> str:
     def content(tokens: LabelledTokens) -> str:
         pairs = zip(tokens.words, tokens.labels, strict=True)
@@ -270,7 +274,7 @@ def _signature(
             "split": "given" if args.test_acts else f"80/20,seed={args.seed}",
             "train": content(train),
             "test": content(test),
-            "acts": short_hash(store.signature),
+            "acts": short_hash(f"{store.signature}\n{tested.signature}"),
             **versions("numpy", "sklearn"),
         }
     )

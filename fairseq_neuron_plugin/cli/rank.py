@@ -185,6 +185,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _rank(args: argparse.Namespace) -> None:
     if Path(args.output).is_dir():
         raise UserError(f"{args.output} is a folder; --output names a file")
+    if not args.output.endswith(".json"):
+        raise UserError(f"--output {args.output} must end in .json: --ablate knows rankings by it")
     if Path(args.output).exists() and not args.force:
         raise UserError(f"{args.output} exists; choose another file or give --force")
     ranking = METHODS[args.method].rank(args)

@@ -110,7 +110,8 @@ class LayerwiseForward(ForwardOverride):
         weights: list[Tensor] = []
         for direction in range(2 if lstm.bidirectional else 1):
             parameters = _parameters(lstm, layer, direction)
-            for clamp in inside:
+            # Last first: a column that is zeroed already adds nothing, so the innermost clamp wins.
+            for clamp in reversed(inside):
                 parameters = _clamp_recurrence(parameters, *self._part(clamp, direction, data))
             weights.extend(p for p in parameters if p is not None)
         data, hidden, cell = torch._VF.lstm(

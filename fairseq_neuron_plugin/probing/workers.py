@@ -22,7 +22,9 @@ class Workers:
     """A pool of threads, one for each core this process may use; a context manager."""
 
     def __init__(self) -> None:
-        self.threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        wanted = os.environ.get("OMP_NUM_THREADS", "")
+        self.threads = min(cores, int(wanted)) if wanted.isdigit() and int(wanted) else cores
         self._pool = ThreadPoolExecutor(self.threads)
         self._limits: Any = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -27,13 +28,12 @@ class Translator:
     def __init__(self, session: Session, split: str) -> None:
         if len(session.models) != 1:
             raise UserError("a sweep ablates one checkpoint, not an ensemble")
-        if session.cfg.generation.lm_path:
-            raise UserError("a sweep does not fuse a language model: leave out --lm-path")
+        _check_flags(session.cfg.generation)
         self.session = session
         self.dataset = session.load_split(split)
         self.batches = self._collate()
         self.generator = session.task.build_generator(session.models, session.cfg.generation)
-        self._bpe = session.task.build_bpe(session.cfg.bpe)
+        self._bpe = session.build_bpe()
         self._tokenizer = session.task.build_tokenizer(session.cfg.tokenizer)
 
     def __len__(self) -> int:
@@ -109,9 +109,9 @@ class Translator:
                 ).next_epoch_itr(shuffle=False)
             )
         except Exception as error:
-            if "invalid" not in str(error).lower():
+            if not re.search("invalid|exceed", str(error)):
                 raise
-            raise UserError(f"a sentence is longer than the model can read: {error}") from error
+            raise UserError(f"a sentence is too long for model or batch: {error}") from error
         scored = sum(len(batch["id"]) for batch in batches if batch)
         if scored != len(self.dataset):
             raise UserError(
@@ -134,3 +134,12 @@ class Translator:
         if self._tokenizer is not None:
             text = self._tokenizer.decode(text)
         return str(text)
+
+
+def _check_flags(generation: Any) -> None:
+    """Refuse what fairseq-generate does outside the search: a sweep would leave it out."""
+    for flag in ("lm_path", "prefix_size", "constraints", "replace_unk", "score_reference"):
+        if getattr(generation, flag, None):
+            raise UserError(f"a sweep does without --{flag.replace('_', '-')}; leave it out")
+    if generation.beam < 1:
+        raise UserError(f"--beam must be at least 1, not {generation.beam}")

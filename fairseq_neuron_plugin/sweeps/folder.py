@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..files import StrPath, read_json, read_lines, write_json, write_text
+from ..files import StrPath, read_json, read_lines, remove_leftovers, write_json, write_text
 
 FORMAT = "fairseq-neuron-sweep/1"
 COLUMNS = ("ranking", "order", "ablated", "share", "bleu", "chrf", "sentences", "seconds")
@@ -43,14 +43,15 @@ class SweepFolder:
         self.settings = dict(settings)
         self.rows: dict[str, dict[str, Any]] = {}
         self.complete = False
+        remove_leftovers(self.path)
         for name in (_RESULT, _PARTIAL):
             if (self.path / name).exists():
-                self._continue(name)
+                self._continue(name, references)
                 return
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} exists and holds no sweep; choose another folder")
-        self._write_lines("reference.txt", references)
         self._write_partial()
+        self._write_lines("reference.txt", references)
 
     def hypotheses(self, name: str) -> list[str]:
         """The translations of a finished point."""
@@ -75,7 +76,7 @@ class SweepFolder:
         (self.path / _PARTIAL).unlink(missing_ok=True)
         self.complete = True
 
-    def _continue(self, name: str) -> None:
+    def _continue(self, name: str, references: Sequence[str]) -> None:
         content = read_json(self.path / name, "sweep")
         found = content.get("settings", {})
         for key in [*self.settings, *found]:
@@ -84,6 +85,7 @@ class SweepFolder:
                     f"{self.path} holds another run: its {key} is {found.get(key)!r}, this one's "
                     f"is {self.settings.get(key)!r}; choose another folder or remove it"
                 )
+        self._write_lines("reference.txt", references)
         self.rows = {row["name"]: row for row in content["rows"]}
         self.complete = name == _RESULT
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import UserError
 from ..files import StrPath, sha256_file
 from ..interventions import list_layers
 from ..ranking import Ranking
@@ -47,6 +49,8 @@ def plan_sweep(
     split: str,
 ) -> SweepPlan:
     """A plan for the translator's model; see `plan_points` for the arguments and errors."""
+    if not math.isfinite(value):
+        raise UserError(f"neurons can be held at finite values only, not {value}")
     layers = list_layers(translator.session.models[0])
     points = plan_points(rankings, amounts, orders, layers)
     return SweepPlan(points, value, scope, split, rankings)
@@ -106,6 +110,8 @@ def sweep_settings(translator: Translator, scorer: Scorer, plan: SweepPlan) -> d
         "split": plan.split,
         "rankings": rankings,
         "points": ",".join(point.name for point in plan.points),
+        # The same flat ids mean other neurons in a ranking of other layers.
+        "neurons": _digest(repr([point.key for point in plan.points]).encode()),
         "value": plan.value,
         "scope": plan.scope,
         **_generation(cfg),
