@@ -166,7 +166,8 @@ def test_validate_and_interactive_ablate(tiny) -> None:
         result = run(*command, "--batch-size", "8", "--no-progress-bar")
         losses.append(float(re.findall(r"\bloss ([\d.]+)", result.stdout + result.stderr)[-1]))
     assert losses[1] > losses[0] + 0.5
-    refused = run(*command, "--ablate", "encoder.layers.9:1", check=False)
+    wrong = ("--ablate", "encoder.layers.9:1", "--batch-size", "8")
+    refused = run(*command, *wrong, check=False)
     assert refused.returncode == 2
     assert "unknown layer 'encoder.layers.9'" in refused.stderr.splitlines()[-1]
 
