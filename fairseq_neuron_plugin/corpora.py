@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 from .errors import UserError
 from .files import StrPath, read_lines
 from .loading import Session
+from .signature import short_hash
 from .subwords import MARK_OF_BPE, join_words, subword_mark, word_starts
 
 END = "</s>"
@@ -111,4 +111,4 @@ def _mark_of_text(session: Session, segmented_here: bool) -> str | None:
 def _digest(words: Sequence[Sequence[str]], read: Sequence[Sequence[int]]) -> str:
     """Of the words and of what the encoder reads for them: dictionaries and segmentation count."""
     text = "\n".join(" ".join(sentence) for sentence in words) + repr(read)
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:12]
+    return short_hash(text)

@@ -196,8 +196,6 @@ def open_session(arguments: Sequence[str], default_task: str = "translation") ->
     if not cfg.common_eval.path:
         raise UserError("--path is missing: which checkpoint?")
     paths = utils.split_paths(cfg.common_eval.path)
-    for path in paths:
-        check_checkpoint(path)
     data = utils.split_paths(cfg.task.data or "")
     if not data or not Path(data[0]).is_dir():
         raise UserError(f"data folder not found: {cfg.task.data}")

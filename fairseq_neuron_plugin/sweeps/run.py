@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +12,7 @@ from ..errors import UserError
 from ..files import StrPath, sha256_file
 from ..interventions import list_layers
 from ..ranking import Ranking
-from ..signature import format_signature, versions
+from ..signature import format_signature, short_hash, versions
 from .decoding import Translator
 from .folder import SweepFolder
 from .points import Point, plan_points
@@ -102,16 +101,17 @@ def sweep_settings(translator: Translator, scorer: Scorer, plan: SweepPlan) -> d
     """Everything that can change the numbers of a sweep, as plain values."""
     cfg = translator.session.cfg
     rankings = ",".join(
-        f"{name}={_digest(ranking.neurons.tobytes())}" for name, ranking in plan.rankings.items()
+        f"{name}={short_hash(repr(ranking.neurons.tolist()))}"
+        for name, ranking in plan.rankings.items()
     )
     return {
         "model": sha256_file(translator.session.paths[0])[:12],
-        "data": _digest("\n".join(map(str, _source_ids(translator))).encode()),
+        "data": short_hash("\n".join(map(str, _source_ids(translator)))),
         "split": plan.split,
         "rankings": rankings,
         "points": ",".join(point.name for point in plan.points),
         # The same flat ids mean other neurons in a ranking of other layers.
-        "neurons": _digest(repr([point.key for point in plan.points]).encode()),
+        "neurons": short_hash(repr([point.key for point in plan.points])),
         "value": plan.value,
         "scope": plan.scope,
         **_generation(cfg),
@@ -122,7 +122,7 @@ def sweep_settings(translator: Translator, scorer: Scorer, plan: SweepPlan) -> d
         "post_process": cfg.common_eval.post_process or "none",
         "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
         "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
-        "reference": f"{scorer.origin}={_digest(chr(10).join(scorer.references).encode())}",
+        "reference": f"{scorer.origin}={short_hash(chr(10).join(scorer.references))}",
         **versions("torch", "fairseq", "sacrebleu"),
     }
 
@@ -169,7 +169,3 @@ def _generation(cfg: Any) -> dict[str, Any]:
 def _source_ids(translator: Translator) -> list[list[int]]:
     dataset = translator.dataset
     return [dataset[number]["source"].tolist() for number in range(len(dataset))]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:12]
