@@ -49,18 +49,20 @@ class tap(Mapping[str, Tensor]):
         self.space = choose_layers(list_layers(model), layers)
         self._instruments = find_instruments(model)
         self._outputs: dict[str, Tensor] = {}
-        self._stack = ExitStack()
+        self._entered: list[ExitStack] = []
 
     def __enter__(self) -> Self:
         names = [layer.name for layer in self.space.layers]
-        for instrument in self._instruments:
-            wanted = [layer.name for layer in instrument.layers if layer.name in names]
-            if wanted:
-                self._stack.callback(instrument.tap(wanted, self._outputs.__setitem__))
+        with ExitStack() as stack:
+            for instrument in self._instruments:
+                wanted = [layer.name for layer in instrument.layers if layer.name in names]
+                if wanted:
+                    stack.callback(instrument.tap(wanted, self._outputs.__setitem__))
+            self._entered.append(stack.pop_all())
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._stack.close()
+        self._entered.pop().close()
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._outputs and any(layer.name == name for layer in self.space.layers):
@@ -89,7 +91,7 @@ class ablate:
             per index.
         scope: ``recurrent``: inside the recurrence, from before the first step, and for all that
             reads the layer; ``full``: and the neurons' cell states are 0 too; ``output``: only as
-            the next layer and attention see them.
+            the next layer and attention see them. All the same for layers without recurrence.
 
     Attributes:
         counts: layer name to the number of clamped neurons.
@@ -120,12 +122,14 @@ class ablate:
             if indices
         }
         self.counts = {name: len(clamp.indices) for name, clamp in self._clamps.items()}
-        self._stack = ExitStack()
+        self._entered: list[ExitStack] = []
 
     def __enter__(self) -> Self:
-        for name, clamp in self._clamps.items():
-            instrument, _ = self._instruments[name]
-            self._stack.callback(instrument.clamp(name, clamp))
+        with ExitStack() as stack:
+            for name, clamp in self._clamps.items():
+                instrument, _ = self._instruments[name]
+                stack.callback(instrument.clamp(name, clamp))
+            self._entered.append(stack.pop_all())
         return self
 
     def __exit__(
@@ -134,11 +138,11 @@ class ablate:
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
-        self._stack.close()
+        self._entered.pop().close()
 
     def describe(self) -> str:
         """How many neurons are clamped where, in one line."""
-        total = sum(layer.width for _, layer in self._instruments.values())
+        total = sum(self._instruments[name][1].width for name in self.counts)
         where = ", ".join(f"{name}: {count}" for name, count in self.counts.items()) or "none"
         return f"{sum(self.counts.values())} of {total} neurons clamped ({where})"
 

@@ -130,14 +130,16 @@ def choose_layers(available: Sequence[Layer], globs: str | None) -> NeuronSpace:
     Args:
         available: every layer of the model, in model order.
         globs: e.g. ``encoder.layers.*,decoder.attention``. None means the default:
-            ``encoder.layers.*`` where there is an encoder, else ``decoder.layers.*``.
+            ``encoder.layers.*`` where there is an encoder (of each language pair that has its
+            own), else ``decoder.layers.*``.
 
     Raises:
         UserError: a glob that matches nothing.
     """
     if globs is None:
-        has_encoder = any(layer.name.startswith("encoder.") for layer in available)
-        globs = "encoder.layers.*" if has_encoder else "decoder.layers.*"
+        defaults = ("encoder.layers.*", "models.*.encoder.layers.*")
+        present = (d for d in defaults if any(_matches(layer.name, d) for layer in available))
+        globs = next(present, "decoder.layers.*")
     chosen: set[str] = set()
     for glob in filter(None, (part.strip() for part in globs.split(","))):
         names = {layer.name for layer in available if _matches(layer.name, glob)}

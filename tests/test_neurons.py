@@ -99,3 +99,22 @@ def test_parse_amount(text: str, count: int) -> None:
 def test_parse_amount_refuses(text: str) -> None:
     with pytest.raises(UserError):
         parse_amount(text, 512)
+
+
+@pytest.mark.parametrize(
+    ("available", "chosen"),
+    [
+        (("encoder.embed_tokens", "encoder.layers.0", "decoder.layers.0"), ["encoder.layers.0"]),
+        (
+            ("decoder.embed_tokens", "decoder.layers.0", "decoder.layers.0.ffn"),
+            ["decoder.layers.0"],
+        ),
+        (
+            ("models.en-de.encoder.layers.0", "models.fr-de.encoder.layers.0", "decoder.layers.0"),
+            ["models.en-de.encoder.layers.0", "models.fr-de.encoder.layers.0"],
+        ),
+    ],
+)
+def test_default_layers(available, chosen):
+    space = choose_layers([Layer(name, 2) for name in available], None)
+    assert [layer.name for layer in space.layers] == chosen

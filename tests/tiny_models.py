@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ SIZES = (
     *("--encoder-embed-dim", "32", "--encoder-hidden-size", "24", "--encoder-layers", "2"),
     *("--encoder-bidirectional", "--decoder-embed-dim", "32", "--decoder-hidden-size", "48"),
     *("--decoder-out-embed-dim", "32", "--decoder-layers", "2"),
+)
+FAIRSEQ_COMMANDS = (
+    *("fairseq-generate", "fairseq-interactive", "fairseq-validate", "fairseq-eval-lm"),
+    "fairseq-train",
 )
 WIDTH = 48  # neurons in each of the two encoder layers
 
@@ -67,17 +73,22 @@ def run(
 
 def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     """As `run` without its check, inside this process: fairseq is imported once, not each time."""
-    if program == "fairseq-generate":
-        entry = importlib.import_module("fairseq_cli.generate").cli_main
+    if program in FAIRSEQ_COMMANDS:
+        name = program.removeprefix("fairseq-").replace("-", "_")
+        entry = importlib.import_module(f"fairseq_cli.{name}").cli_main
     else:
-        name = program.removeprefix("fairseq-neuron-")
+        name = program.removeprefix("fairseq-neuron-").replace("-", "_")
         entry = importlib.import_module(f"fairseq_neuron_plugin.cli.{name}").main
     command = [program, *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     before, code = sys.argv, 0
     try:
         sys.argv = command
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+            _log_to(err) if program in FAIRSEQ_COMMANDS else contextlib.nullcontext(),
+        ):
             entry()
     except SystemExit as stop:
         code = int(stop.code or 0)
@@ -86,8 +97,30 @@ def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     return subprocess.CompletedProcess(command, code, out.getvalue(), err.getvalue())
 
 
+@contextlib.contextmanager
+def _log_to(stream: io.StringIO) -> Iterator[None]:
+    """Let fairseq's log go to a stream, as it does in a process of its own; then undo that."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers = [*handlers, logging.StreamHandler(stream)]
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
+
+
 def train(folder: Path) -> TinyModels:
-    """Write the corpus, binarise it and train both models; about a minute."""
+    """Write the corpus, binarise it and train both models; about a minute. Once per folder."""
+    made = TinyModels(
+        folder,
+        folder / "data-bin",
+        folder / "lstm" / "checkpoint_best.pt",
+        folder / "neuron_lstm" / "checkpoint_best.pt",
+    )
+    if made.neuron.exists() and made.stock.exists():
+        return made
     write_corpus(
         folder / "corpus",
         sentences=6000,
@@ -97,7 +130,7 @@ def train(folder: Path) -> TinyModels:
         annotated_test=100,
     )
     source = folder / "corpus"
-    data = folder / "data-bin"
+    data = made.data
     run(
         *("fairseq-preprocess", "-s", "en", "-t", "de", "--trainpref", source / "train.A"),
         *("--validpref", source / "valid", "--testpref", source / "test", "--destdir", data),
@@ -114,9 +147,4 @@ def train(folder: Path) -> TinyModels:
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(train_one, ("lstm", "neuron_lstm")))
-    return TinyModels(
-        folder,
-        data,
-        folder / "lstm" / "checkpoint_best.pt",
-        folder / "neuron_lstm" / "checkpoint_best.pt",
-    )
+    return made

@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from ..neurons import Layer
 from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
+from .recurrence import clamp_recurrence, parameters_of
 
 Hidden = tuple[Tensor, Tensor]
 Reader = Callable[[PackedSequence], None]
@@ -67,6 +68,15 @@ def _remove_all(removers: list[Remove]) -> None:
         remove()
 
 
+def read_padding(encoder: nn.Module, reader: Callable[[Tensor], None]) -> Remove:
+    """At the beginning of every pass call ``reader(is_word)``, bool ``[batch, length]``.
+
+    Left padding is where it is in the encoder's input. Returns what ends it.
+    """
+    forward = _EncoderForward.join(encoder, reader)
+    return partial(forward.leave, reader)
+
+
 class LayerwiseForward(ForwardOverride):
     """Runs an `nn.LSTM` one layer at a time, with clamps inside the recurrence.
 
@@ -109,11 +119,12 @@ class LayerwiseForward(ForwardOverride):
         inside = [clamp for clamp in clamps if clamp.scope != "output"]
         weights: list[Tensor] = []
         for direction in range(2 if lstm.bidirectional else 1):
-            parameters = _parameters(lstm, layer, direction)
+            suffix = f"_l{layer}" + ("_reverse" if direction else "")
+            parameters = parameters_of(lstm, suffix)
             # Last first: a column that is zeroed already adds nothing, so the innermost clamp wins.
             for clamp in reversed(inside):
-                parameters = _clamp_recurrence(parameters, *self._part(clamp, direction, data))
-            weights.extend(p for p in parameters if p is not None)
+                parameters = clamp_recurrence(parameters, *self._part(clamp, direction, data))
+            weights.extend(parameters)
         data, hidden, cell = torch._VF.lstm(
             data,
             batch_sizes,
@@ -188,27 +199,3 @@ class _LayerReader:
         is_row = positions < lengths.to(rows.device).unsqueeze(1)
         output[is_word] = rows[is_row]
         self.sink(self.name, output)
-
-
-def _parameters(lstm: nn.LSTM, layer: int, direction: int) -> list[Tensor | None]:
-    """``weight_ih, weight_hh, bias_ih, bias_hh`` of one layer and direction."""
-    suffix = f"_l{layer}" + ("_reverse" if direction else "")
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    return [getattr(lstm, name + suffix, None) for name in names]
-
-
-def _clamp_recurrence(
-    parameters: list[Tensor | None], units: Tensor, values: Tensor
-) -> list[Tensor | None]:
-    """Weights under which the recurrence sees ``units`` at ``values``, from before the first step.
-
-    What a clamped unit feeds back is constant: its column of ``weight_hh`` times its value. So the
-    column goes to zero and the constant into a bias; no step-by-step loop is needed.
-    """
-    if not len(units):
-        return parameters
-    weight_ih, weight_hh, bias_ih, bias_hh = parameters
-    assert weight_hh is not None
-    assert bias_hh is not None, "fairseq's LSTM encoder always has biases"
-    constant = weight_hh[:, units] @ values
-    return [weight_ih, weight_hh.index_fill(1, units, 0.0), bias_ih, bias_hh + constant]

@@ -1,0 +1,164 @@
+"""Read and clamp what goes into or comes out of inner modules, by hooks.
+
+Fairseq's generator calls ``encoder.forward`` and ``decoder.forward`` directly, past their hooks.
+What these call inside are modules as ever, so hooks on inner modules fire in teacher forcing and
+in generation alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from ..errors import UserError
+from ..neurons import Layer
+from .base import Clamp, Instrument, Remove, Sink
+
+Watch = Callable[[Callable[[Tensor], None]], Remove]
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where the neurons of one layer pass.
+
+    Attributes:
+        layer: name and width.
+        module: the inner module.
+        side: the neurons are the module's first argument, or what it returns (of a tuple, the
+            first element).
+        time_first: they come as ``[length, batch, width]``, not ``[batch, length, width]``.
+    """
+
+    layer: Layer
+    module: nn.Module
+    side: Literal["input", "output"] = "output"
+    time_first: bool = True
+
+
+@dataclass(eq=False, frozen=True)
+class Clamping:
+    """One use of a clamp; the same clamp may be on more than once."""
+
+    clamp: Clamp
+
+
+def clamp_by_users(users: Sequence[Any], values: Tensor) -> Tensor:
+    """``values`` after every `Clamping` among the users, the innermost last so that it wins."""
+    for user in users:
+        if isinstance(user, Clamping):
+            values = user.clamp.apply(values)
+            user.clamp.fired += 1
+    return values
+
+
+def remove_all(removers: Sequence[Remove]) -> None:
+    """Call each of them."""
+    for remove in removers:
+        remove()
+
+
+class PaddingReader:
+    """Remembers where the words of the pass lie, bool ``[batch, length]``."""
+
+    def __init__(self) -> None:
+        self.is_word: Tensor | None = None
+
+    def __call__(self, is_word: Tensor) -> None:
+        """What `HookedInstrument.watch_words` calls."""
+        self.is_word = is_word
+
+    def clear_padding(self, name: str, rows: Tensor) -> Tensor:
+        """A copy of ``rows [batch, length, width]`` of a layer, 0 where there is no word.
+
+        Raises:
+            UserError: the model was not given the tokens of this pass.
+        """
+        if self.is_word is None or self.is_word.shape != rows.shape[:2]:
+            raise UserError(
+                f"cannot tell words from padding in {name}: this pass was given embeddings, not "
+                "tokens; call the model with tokens"
+            )
+        return rows.masked_fill(~self.is_word.unsqueeze(2), 0.0)
+
+
+class HookedInstrument(Instrument):
+    """The layers of a table of points.
+
+    Args:
+        points: in order of computation.
+        watch_words: ``watch_words(reader)`` calls ``reader(is_word)``, bool ``[batch, length]``, at
+            the beginning of every pass, until what it returns is called.
+    """
+
+    def __init__(self, points: Sequence[Point], watch_words: Watch) -> None:
+        self.points = {point.layer.name: point for point in points}
+        self.watch_words = watch_words
+
+    @property
+    def layers(self) -> list[Layer]:
+        """One per point."""
+        return [point.layer for point in self.points.values()]
+
+    def tap(self, names: list[str], sink: Sink) -> Remove:
+        """See `Instrument.tap`."""
+        padding = PaddingReader()
+        removers = [self.watch_words(padding)]
+        for name, point in self.points.items():
+            if name in names:
+                removers.append(_PointHook.join(point, partial(_hand_on, point, padding, sink)))
+        return partial(remove_all, removers)
+
+    def clamp(self, name: str, clamp: Clamp) -> Remove:
+        """See `Instrument.clamp`. No recurrence, so all scopes mean the same."""
+        return _PointHook.join(self.points[name], Clamping(clamp))
+
+
+def _hand_on(point: Point, padding: PaddingReader, sink: Sink, values: Tensor) -> None:
+    rows = values.transpose(0, 1) if point.time_first else values
+    sink(point.layer.name, padding.clear_padding(point.layer.name, rows))
+
+
+class _PointHook:
+    """The one hook of a module's side: clamps first, then readers, in whatever order they came.
+
+    Were each user a hook of its own, a tap around an ablation would read unclamped values.
+    """
+
+    def __init__(self, point: Point) -> None:
+        self.side = point.side
+        self.users: list[Any] = []
+        register = (
+            point.module.register_forward_pre_hook
+            if point.side == "input"
+            else point.module.register_forward_hook
+        )
+        self.handle = register(self)
+
+    @classmethod
+    def join(cls, point: Point, user: Any) -> Remove:
+        """One more user at a point: a `Clamping` or a reader. Returns what takes it off."""
+        module = point.module
+        hooks: Any = module._forward_hooks if point.side == "output" else module._forward_pre_hooks
+        hook = next((hook for hook in hooks.values() if isinstance(hook, cls)), None) or cls(point)
+        hook.users.append(user)
+        return partial(hook.leave, user)
+
+    def leave(self, user: Any) -> None:
+        """Take a user off; the hook goes with the last one."""
+        self.users = [other for other in self.users if other is not user]
+        if not self.users:
+            self.handle.remove()
+
+    def __call__(self, module: nn.Module, arguments: Any, output: Any = None) -> Any:
+        """Both a forward pre-hook and a forward hook of `nn.Module`."""
+        passing = arguments if self.side == "input" else output
+        values = passing[0] if isinstance(passing, tuple) else passing
+        clamped = clamp_by_users(self.users, values)
+        for user in self.users:
+            if not isinstance(user, Clamping):
+                user(clamped)
+        return (clamped, *passing[1:]) if isinstance(passing, tuple) else clamped
