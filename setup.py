@@ -11,7 +11,7 @@ VERSION = re.search(
     (HERE / "fairseq_neuron_plugin" / "version.py").read_text(encoding="utf-8"),
 ).group(1)
 
-COMMANDS = ("extract", "probe", "rank", "generate")
+COMMANDS = ("extract", "probe", "rank", "generate", "eval-lm", "bake")
 
 setup(
     name="fairseq_neuron_plugin",
@@ -39,11 +39,12 @@ setup(
         "fairseq": ["fairseq-fixed>=0.12.3"],
         "plot": ["matplotlib"],
         "text": ["sacremoses", "subword-nmt", "sentencepiece"],
-        "test": ["pytest", "ruff", "mypy", "import-linter"],
+        "test": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter"],
     },
     entry_points={
         "console_scripts": [
-            f"fairseq-neuron-{name} = fairseq_neuron_plugin.cli.{name}:main" for name in COMMANDS
+            f"fairseq-neuron-{name} = fairseq_neuron_plugin.cli.{name.replace('-', '_')}:main"
+            for name in COMMANDS
         ]
     },
 )

@@ -10,8 +10,9 @@ only when it is whole, so a killed run is continued by the same command.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +23,20 @@ from .errors import UserError
 from .files import (
     StrPath,
     atomic_path,
+    iter_lines,
     read_json,
     read_lines,
     remove_leftovers,
+    sha256,
     write_json,
-    write_text,
 )
 from .neurons import NeuronSpace
+from .packed_sentences import PackedSentences
+from .sharded_rows import ShardedRows
 
 FORMAT = "fairseq-neuron-activations/1"
 ROWS_PER_SHARD = 65536
 _MANIFEST, _PARTIAL = "manifest.json", "partial.json"
-
-
-class ShardedRows:
-    """Row slices over several memory-mapped arrays ``[rows_i, neurons]``, as if they were one."""
-
-    def __init__(self, shards: Sequence[npt.NDArray[Any]]) -> None:
-        self._shards = list(shards)
-        self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
-        self.shape = (int(self._starts[-1]), shards[0].shape[1])
-        self.dtype = shards[0].dtype
-        self.ndim = 2
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
-        start, stop, step = rows.indices(len(self))
-        if step != 1:
-            raise IndexError("only contiguous row slices")
-        pieces = [
-            shard[max(start - first, 0) : max(stop - first, 0)]
-            for shard, first in zip(self._shards, self._starts, strict=False)
-            if first < stop and first + len(shard) > start
-        ]
-        if len(pieces) == 1:
-            return pieces[0]
-        return np.concatenate(pieces) if pieces else np.empty((0, self.shape[1]), self.dtype)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
-        return np.asarray(self[:], dtype=dtype)
 
 
 class Activations:
@@ -70,7 +44,6 @@ class Activations:
 
     Attributes:
         array: ``[tokens, neurons]``, memory-mapped; slices of rows read only these rows.
-        sentences: the words of each sentence, in corpus order.
         offsets: int64 ``[sentences + 1]``; sentence ``i`` has rows ``offsets[i]:offsets[i + 1]``.
         layers: the layers whose neurons are the columns.
         manifest: how the store came about.
@@ -83,7 +56,6 @@ class Activations:
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
         self.layers: NeuronSpace
-        self.sentences: list[list[str]]
         self.offsets: npt.NDArray[np.int64]
         self.array: npt.NDArray[Any] | ShardedRows
         try:
@@ -96,8 +68,6 @@ class Activations:
 
     def _open(self) -> None:
         self.layers = NeuronSpace.from_json(self.manifest["layers"])
-        lines = read_lines(self.path / "tokens.txt", "activation store")
-        self.sentences = [line.split(" ") if line else [] for line in lines]
         self.offsets = np.load(self.path / "offsets.npy")
         shards = [
             np.load(file, mmap_mode="r") for file in sorted(self.path.glob("activations-*.npy"))
@@ -106,6 +76,12 @@ class Activations:
 
     def __len__(self) -> int:
         return self.array.shape[0]
+
+    @cached_property
+    def sentences(self) -> list[list[str]]:
+        """The words of each sentence, in corpus order; read when they are first asked for."""
+        lines = read_lines(self.path / "tokens.txt", "activation store")
+        return [line.split(" ") if line else [] for line in lines]
 
     @property
     def signature(self) -> str:
@@ -124,16 +100,12 @@ class Activations:
 
     def _check(self) -> None:
         rows = int(self.offsets[-1])
-        counts = np.diff(self.offsets)
-        fits = (
-            self.array.shape == (rows, self.layers.size)
-            and len(self.sentences) == len(counts)
-            and all(len(s) == n for s, n in zip(self.sentences, counts, strict=True))
-        )
-        if not fits:
+        lines = iter_lines(self.path / "tokens.txt", "activation store")
+        counts = _cumulate(line.count(" ") + 1 if line else 0 for line in lines)
+        if self.array.shape != (rows, self.layers.size) or not np.array_equal(self.offsets, counts):
             raise UserError(
                 f"activation store {self.path} is damaged: {self.array.shape} values for "
-                f"{rows} words of {len(self.sentences)} sentences; extract it again"
+                f"{rows} words of {len(counts) - 1} sentences; extract it again"
             )
 
 
@@ -173,7 +145,7 @@ class StoreWriter:
         self.layers = layers
         self.dtype = np.dtype(dtype)
         self.sentences = sentences
-        self.offsets = np.cumsum([0, *map(len, sentences)], dtype=np.int64)
+        self.offsets = _cumulate(map(len, sentences))
         if self.offsets[-1] == 0:
             raise UserError("the input is empty: there is no word to read activations for")
         self.shards = _shard_bounds(self.offsets, rows_per_shard)
@@ -185,7 +157,7 @@ class StoreWriter:
             "tokens": int(self.offsets[-1]),
             "neurons": layers.size,
             "rows_per_shard": rows_per_shard,
-            "tokens_sha256": hashlib.sha256(_tokens_text(sentences).encode("utf-8")).hexdigest(),
+            "tokens_sha256": sha256(_lines(sentences)),
             **settings,
         }
         self.complete = self._open()
@@ -204,16 +176,44 @@ class StoreWriter:
         Raises:
             UserError: a value does not fit into float16.
         """
+        self.write_blocks(shard, [rows])
+
+    def write_blocks(self, shard: int, blocks: Iterable[npt.NDArray[Any]]) -> None:
+        """As `write`, of blocks of consecutive rows, so that a shard need not fit into memory.
+
+        A block is written while the next one is made: it may be changed only once the one after
+        that is asked for.
+        """
         first, last = self.shards[shard]
-        expected = (int(self.offsets[last] - self.offsets[first]), self.layers.size)
-        if rows.shape != expected:
-            raise ValueError(f"shard {shard} needs {expected} values, got {rows.shape}")
+        shape = (int(self.offsets[last] - self.offsets[first]), self.layers.size)
+        header = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
+        written = 0
+        with (
+            atomic_path(self._shard_path(shard)) as partial,
+            open(partial, "wb") as stream,
+            ThreadPoolExecutor(1) as thread,
+        ):
+            np.lib.format.write_array_header_1_0(stream, header)
+            last_write: Future[int] | None = None
+            for rows in blocks:
+                written += len(rows)
+                if rows.ndim != 2 or rows.shape[1] != shape[1] or written > shape[0]:
+                    raise ValueError(f"shard {shard} needs {shape} values, got {rows.shape}")
+                stored = np.ascontiguousarray(self._stored(rows))
+                if last_write is not None:
+                    last_write.result()
+                last_write = thread.submit(stream.write, stored.data)
+            if last_write is not None:
+                last_write.result()
+            if written != shape[0]:
+                raise ValueError(f"shard {shard} needs {shape} values, got {written} rows")
+
+    def _stored(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with np.errstate(over="ignore"):
             stored = rows.astype(self.dtype, copy=False)
-        if not np.isfinite(stored).all() and np.isfinite(rows).all():
+        if stored is not rows and not np.isfinite(stored).all() and np.isfinite(rows).all():
             raise UserError("an activation is too large for float16; use --dtype float32")
-        with atomic_path(self._shard_path(shard)) as partial, open(partial, "wb") as stream:
-            np.save(stream, stored)
+        return stored
 
     def finish(self) -> None:
         """Make the store complete."""
@@ -221,7 +221,8 @@ class StoreWriter:
             return
         with atomic_path(self.path / "offsets.npy") as partial, open(partial, "wb") as stream:
             np.save(stream, self.offsets)
-        write_text(self.path / "tokens.txt", _tokens_text(self.sentences))
+        with atomic_path(self.path / "tokens.txt") as partial, open(partial, "wb") as stream:
+            stream.writelines(_lines(self.sentences))
         (self.path / _PARTIAL).replace(self.path / _MANIFEST)
         self.complete = True
 
@@ -285,8 +286,16 @@ def _identity(manifest: Mapping[str, Any], key: str) -> Any:
     return value.get("sha256") if key == "model" and isinstance(value, dict) else value
 
 
-def _tokens_text(sentences: Sequence[Sequence[str]]) -> str:
-    return "".join(" ".join(words) + "\n" for words in sentences)
+def _lines(sentences: Iterable[Sequence[str]]) -> Iterator[bytes]:
+    """``tokens.txt``, line by line."""
+    if isinstance(sentences, PackedSentences):
+        return sentences.lines()
+    return ((" ".join(words) + "\n").encode("utf-8") for words in sentences)
+
+
+def _cumulate(counts: Iterable[int]) -> npt.NDArray[np.int64]:
+    """Offsets of parts with these sizes, the end included."""
+    return np.concatenate([[0], np.cumsum(np.fromiter(counts, dtype=np.int64))])
 
 
 def _shard_bounds(offsets: npt.NDArray[np.int64], rows: int) -> list[tuple[int, int]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from functools import wraps
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,3 +41,24 @@ def require_fairseq() -> None:
             "fairseq is not installed; get it with: pip install fairseq_neuron_plugin[fairseq]"
         ) from error
     apply_shims()
+    _quiet_empty_splits()
+
+
+def _quiet_empty_splits() -> None:
+    """Let the one error about an empty split stand alone.
+
+    Opening an empty binarised file fails in the constructor of fairseq's dataset, and then again,
+    with a traceback, in its ``__del__``, which closes what was never opened.
+    """
+    from fairseq.data.indexed_dataset import MMapIndexedDataset
+
+    close = MMapIndexedDataset.__dict__.get("__del__")
+    if close is None or hasattr(close, "__wrapped__"):
+        return
+
+    @wraps(close)
+    def close_if_open(self: Any) -> None:
+        if "_bin_buffer_mmap" in vars(self):
+            close(self)
+
+    MMapIndexedDataset.__del__ = close_if_open

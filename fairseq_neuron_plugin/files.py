@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,22 @@ def read_lines(path: StrPath, what: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
+def iter_lines(path: StrPath, what: str) -> Iterator[str]:
+    """The lines of `read_lines`, one at a time: the file is never in memory as a whole."""
+    number = 0
+    try:
+        with open(path, "rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                text = line.decode("utf-8").removesuffix("\n").removesuffix("\r")
+                yield text.removeprefix("\ufeff") if number == 1 else text
+    except FileNotFoundError as error:
+        raise UserError(f"{what} not found: {path}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{what} {path}, line {number}, is not UTF-8") from error
+    except OSError as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from error
+
+
 @contextmanager
 def new_folder(path: StrPath, what: str) -> Iterator[Path]:
     """Give a temporary folder that becomes ``path`` if no error occurs; nothing is left otherwise.
@@ -126,6 +142,14 @@ def refuse_existing(path: StrPath, what: str) -> None:
         return
     if target.exists():
         raise UserError(f"{what} {target} holds another run already; choose another or remove it")
+
+
+def sha256(parts: Iterable[bytes]) -> str:
+    """SHA-256 of parts one after the other, hexadecimal."""
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
 
 
 def sha256_file(path: StrPath) -> str:

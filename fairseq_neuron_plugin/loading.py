@@ -175,12 +175,15 @@ class Session:
         return utils.move_to_cuda(sample) if self.cuda else sample
 
 
-def open_session(arguments: Sequence[str], default_task: str = "translation") -> Session:
+def open_session(
+    arguments: Sequence[str], default_task: str = "translation", language_model: bool = False
+) -> Session:
     """Parse fairseq's generation flags, and load the task and the models as fairseq does.
 
     Args:
         arguments: e.g. ``["data-bin", "--path", "checkpoint_best.pt", "--beam", "5"]``.
         default_task: what ``--task`` is if it is not given.
+        language_model: take the flags of fairseq-eval-lm instead.
 
     Raises:
         UserError: wrong flags, or a checkpoint or data folder that cannot be used.
@@ -192,7 +195,7 @@ def open_session(arguments: Sequence[str], default_task: str = "translation") ->
     from . import register  # noqa: F401  (the plugin's own tasks and architectures)
 
     with user_errors("the command line"):
-        cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task))
+        cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task, language_model))
     if not cfg.common_eval.path:
         raise UserError("--path is missing: which checkpoint?")
     paths = utils.split_paths(cfg.common_eval.path)
@@ -214,11 +217,14 @@ def open_session(arguments: Sequence[str], default_task: str = "translation") ->
     return Session(cfg, task, models, saved.task, paths, cuda)
 
 
-def _parse_flags(arguments: Sequence[str], default_task: str) -> argparse.Namespace:
+def _parse_flags(
+    arguments: Sequence[str], default_task: str, language_model: bool
+) -> argparse.Namespace:
     from fairseq import options
     from fairseq.data import data_utils
 
-    parser = options.get_generation_parser(default_task=default_task)
+    make_parser = options.get_eval_lm_parser if language_model else options.get_generation_parser
+    parser = make_parser(default_task=default_task)
 
     def refuse(message: str) -> None:
         raise UserError(message)
@@ -227,6 +233,10 @@ def _parse_flags(arguments: Sequence[str], default_task: str) -> argparse.Namesp
     # The one default of fairseq that loses data: 8 drops the last sentences of a split.
     parser.set_defaults(required_batch_size_multiple=1)
     parsed: argparse.Namespace = options.parse_args_and_arch(parser, list(arguments))
+    if getattr(parsed, "context_window", 0) and hasattr(parsed, "tokens_per_sample"):
+        parsed.tokens_per_sample -= parsed.context_window  # as fairseq-eval-lm: room for it
+        if parsed.tokens_per_sample < 1:
+            raise UserError("--context-window has to be smaller than --tokens-per-sample")
     folder = (getattr(parsed, "data", None) or "").split(":")[0]
     if hasattr(parsed, "source_lang") and not parsed.source_lang and Path(folder).is_dir():
         # As the task does itself, but before a tokenizer asks for the languages.

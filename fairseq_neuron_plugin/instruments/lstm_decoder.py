@@ -77,6 +77,11 @@ class DecoderForward(ForwardOverride):
 
     _kept_as = "extract_features"
 
+    @property
+    def is_tapped(self) -> bool:
+        """Whether someone reads the layers."""
+        return any(isinstance(user, _Reader) for user in self.users)
+
     def __call__(
         self,
         prev_output_tokens: Tensor,

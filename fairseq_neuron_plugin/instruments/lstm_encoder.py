@@ -1,7 +1,7 @@
 """Read and clamp the layers of fairseq's LSTM encoder, bidirectional or not.
 
 The encoder is one fused `nn.LSTM`, whose inner layers no hook can see. While a tap or a clamp is
-on, the same weights run one layer at a time, which gives bit-equal outputs on packed input.
+on, the same weights run one layer at a time, in an order of summation of its own.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
+from torch.nn.utils.rnn import PackedSequence
 
 from ..neurons import Layer
 from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
-from .recurrence import clamp_recurrence, parameters_of
+from .recurrence import clamp_recurrence, parameters_of, run_packed
 
 Hidden = tuple[Tensor, Tensor]
 Reader = Callable[[PackedSequence], None]
@@ -117,25 +117,15 @@ class LayerwiseForward(ForwardOverride):
         lstm = self.module
         clamps = [user[1] for user in self.users if isinstance(user, tuple) and user[0] == layer]
         inside = [clamp for clamp in clamps if clamp.scope != "output"]
-        weights: list[Tensor] = []
+        directions = []
         for direction in range(2 if lstm.bidirectional else 1):
             suffix = f"_l{layer}" + ("_reverse" if direction else "")
             parameters = parameters_of(lstm, suffix)
             # Last first: a column that is zeroed already adds nothing, so the innermost clamp wins.
             for clamp in reversed(inside):
                 parameters = clamp_recurrence(parameters, *self._part(clamp, direction, data))
-            weights.extend(parameters)
-        data, hidden, cell = torch._VF.lstm(
-            data,
-            batch_sizes,
-            states,
-            weights,
-            lstm.bias,
-            1,  # layers
-            0.0,  # dropout: between layers only, see the caller
-            lstm.training,
-            lstm.bidirectional,
-        )
+            directions.append(parameters)
+        data, (hidden, cell) = run_packed(data, batch_sizes, directions, states, lstm.training)
         for clamp in inside:
             hidden, cell = self._clamp_finals(clamp, hidden, cell)
         for clamp in clamps:
@@ -190,12 +180,22 @@ class _LayerReader:
         self.sink = sink
 
     def __call__(self, packed: PackedSequence) -> None:
-        rows, lengths = pad_packed_sequence(packed, batch_first=True)
         is_word = self.padding.is_word
-        output = rows.new_zeros(*is_word.shape, rows.size(2))
-        # Both masks hold each sentence's words in order, so rows move to their own words whichever
-        # side the padding is on.
-        positions = torch.arange(rows.size(1), device=rows.device)
-        is_row = positions < lengths.to(rows.device).unsqueeze(1)
-        output[is_word] = rows[is_row]
-        self.sink(self.name, output)
+        output = packed.data.new_zeros(is_word.numel(), packed.data.size(1))
+        output.index_copy_(0, _positions(packed, is_word), packed.data)
+        self.sink(self.name, output.view(*is_word.shape, -1))
+
+
+def _positions(packed: PackedSequence, is_word: Tensor) -> Tensor:
+    """Where in the flattened batch each packed row belongs, int64 ``[words]``.
+
+    Args:
+        packed: of sentences whose words are contiguous.
+        is_word: where they lie, ``[batch, length]``.
+    """
+    device, sizes = is_word.device, packed.batch_sizes
+    steps = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    rank = (torch.arange(len(steps)) - (sizes.cumsum(0) - sizes)[steps]).to(device)
+    sentence = rank if packed.sorted_indices is None else packed.sorted_indices[rank]
+    first = is_word.int().argmax(dim=1)
+    return sentence * is_word.size(1) + first[sentence] + steps.to(device)

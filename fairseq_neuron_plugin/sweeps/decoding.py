@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from ..errors import UserError
 from ..interventions import ablate
 from ..loading import Session
+from .evaluator import Progress, Value, check_one_model
 
 
 class Translator:
@@ -26,8 +27,7 @@ class Translator:
     """
 
     def __init__(self, session: Session, split: str) -> None:
-        if len(session.models) != 1:
-            raise UserError("a sweep ablates one checkpoint, not an ensemble")
+        check_one_model(session)
         _check_flags(session.cfg.generation)
         self.session = session
         self.dataset = session.load_split(split)
@@ -58,9 +58,9 @@ class Translator:
     def translate(
         self,
         neurons: Mapping[str, Sequence[int]],
-        value: float,
+        value: Value,
         scope: str,
-        progress: Callable[[int], object] = lambda sentences: None,
+        progress: Progress = lambda sentences: None,
     ) -> list[str]:
         """Best hypothesis for every sentence, detokenised, in corpus order.
 

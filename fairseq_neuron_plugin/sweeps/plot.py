@@ -19,7 +19,7 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: StrPath, metric: str = "
     Args:
         rows: the rows of ``sweep.json``.
         path: the PNG file.
-        metric: the column on the vertical axis.
+        metric: the column on the vertical axis, which is logarithmic for ``perplexity``.
 
     Raises:
         UserError: matplotlib is not installed.
@@ -49,7 +49,11 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: StrPath, metric: str = "
                 )
     axes.set_xlabel("neurons ablated (%)")
     axes.set_ylabel({"bleu": "BLEU", "chrf": "chrF"}.get(metric, metric))
-    axes.set_ylim(bottom=0)
+    if metric == "perplexity":
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+    else:
+        axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
     with atomic_path(path) as partial:

@@ -1,126 +1,163 @@
-"""What makes a fairseq task its ``neuron_…`` version: the flags ``--ablate…``."""
+"""What makes a fairseq task its ``neuron_…`` version: chosen neurons of its models are clamped."""
 
-# No postponed annotations here: fairseq reads the types of the fields at run time, and of optional
-# ones it knows only the spelling Optional[…].
+from __future__ import annotations
 
+import argparse
 import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
 
-from fairseq.dataclass import FairseqDataclass
+from fairseq.dataclass.utils import gen_parser_from_dataclass
 
 from ..errors import UserError
-from ..interventions import ablate, list_layers
-from ..specs import parse_spec
+from ..generation import accelerate
+from .clean_exit import ends_cleanly
+from .flags import AblationConfig
+from .lm_batches import CountedBatches, check_blocks_fit, count_tokens
+from .started import StartedAblation, check_number_of_models
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class AblationConfig(FairseqDataclass):
-    """The flags; mixed into the configuration of a task."""
-
-    ablate: Optional[str] = field(
-        default=None,
-        metadata={
-            "help": "neurons to clamp: a list such as 'encoder.layers.0:3,17-25', or a selection "
-            "from a ranking such as 'RANKING.json:top:50', 'RANKING.json:bottom:10%%', "
-            "'RANKING.json:label=VERB:top:20'"
-        },
-    )
-    ablate_value: float = field(
-        default=0.0, metadata={"help": "what the ablated neurons are held at"}
-    )
-    ablate_scope: str = field(
-        default="recurrent",
-        metadata={
-            "help": "recurrent: clamped inside the recurrence; full: cell states are 0 too; "
-            "output: only as the next layer and attention see it"
-        },
-    )
-    ablate_layers: Optional[str] = field(
-        default=None,
-        metadata={"help": "globs of the layers that flat neuron ids count through"},
-    )
-
-
-@contextmanager
-def _ends_cleanly() -> Iterator[None]:
-    """Turn a `UserError` into one line and exit status 2: fairseq would print a traceback."""
-    try:
-        yield
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(2) from error
 
 
 class AblationMixin:
     """Clamps the neurons of every model that the task loads from a checkpoint.
 
-    Mix it in before a `FairseqTask` whose configuration derives from `AblationConfig`::
+    Mixed in before any `FairseqTask`, with a dataclass of settings or without, it makes the
+    ``neuron_…`` version of that task::
 
-        @register_task("neuron_translation", dataclass=NeuronTranslationConfig)
-        class NeuronTranslationTask(AblationMixin, TranslationTask): ...
+        @register_neuron_task("neuron_translation")
+        class NeuronTranslationTask(AblationMixin, TranslationTask):
+            pass
 
     ``build_model`` is where generate, interactive, validate and eval-lm all come by with a model
     from a checkpoint. Weights are read at each forward pass, so it does not matter that they are
     loaded, halved or moved later. Training builds its model without a checkpoint: ``--ablate`` is
-    an error there.
+    an error there. All errors end the process with status 2 and one line on stderr.
     """
 
-    cfg: AblationConfig
-    _ablations: list[ablate]
+    _started: tuple[StartedAblation, ...] = ()
+    _evaluates = False
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """Add the flags of the task and of the ablation."""
+        super().add_args(parser)  # type: ignore[misc]
+        if getattr(cls, "__dataclass", None) is None:
+            gen_parser_from_dataclass(parser, AblationConfig())
 
     # Not decorated: fairseq looks for "from_checkpoint" in the signature of this very function.
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model and start the ablation.
-
-        Raises:
-            SystemExit: status 2 with one line on stderr, for a spec that does not fit the model.
-        """
-        model = super().build_model(cfg, from_checkpoint)  # type: ignore[misc]
-        if self.cfg.ablate:
-            with _ends_cleanly():
+        """Build the model and start the ablation."""
+        build = super().build_model  # type: ignore[misc]
+        takes_both = "from_checkpoint" in signature(build).parameters
+        model = build(cfg, from_checkpoint) if takes_both else build(cfg)
+        self._evaluates = self._evaluates or from_checkpoint
+        flags = self._flags()
+        with ends_cleanly():
+            if flags.ablate is None and flags.changed():
+                raise UserError(f"{flags.changed()[0]} does nothing without --ablate")
+            if flags.ablate is not None:
                 if not from_checkpoint:
                     raise UserError("--ablate is for checkpoints; training clamps no neuron")
-                self._start_ablation(model, self.cfg.ablate)
+                started = StartedAblation.of(model, flags, len(self._started))
+                self._started = (*self._started, started)
         return model
+
+    def checkpoints_loaded(self, paths: Sequence[str]) -> None:
+        """Take note that all models are built, and of where each comes from."""
+        with ends_cleanly():
+            check_number_of_models(self._flags(), len(paths))
+        for path, started in zip(paths, self._started, strict=False):
+            started.note_other_checkpoints(path)
+
+    def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a split; an empty one is an error."""
+        try:
+            return super().load_dataset(split, *args, **kwargs)  # type: ignore[misc]
+        except ValueError as error:
+            if "cannot mmap an empty file" not in str(error):
+                raise
+        with ends_cleanly():
+            raise UserError(f"split {split!r} is empty: it holds no sentence")
+
+    def build_generator(self, *args: Any, **kwargs: Any) -> Any:
+        """The task's own generator, faster where its kind of search allows it."""
+        return accelerate(super().build_generator(*args, **kwargs))  # type: ignore[misc]
 
     def inference_step(self, *args: Any, **kwargs: Any) -> Any:
         """Decode a batch, and see to it that the ablation was reached."""
-        result = super().inference_step(*args, **kwargs)  # type: ignore[misc]
-        self._check_fired()
+        with ends_cleanly():
+            self._check_precision()
+            result = super().inference_step(*args, **kwargs)  # type: ignore[misc]
+            self._check_reached()
         return result
 
     def valid_step(self, *args: Any, **kwargs: Any) -> Any:
         """Score a batch, and see to it that the ablation was reached."""
-        result = super().valid_step(*args, **kwargs)  # type: ignore[misc]
-        self._check_fired()
+        with ends_cleanly():
+            self._check_precision()
+            result = super().valid_step(*args, **kwargs)  # type: ignore[misc]
+            self._check_reached()
         return result
 
-    def _start_ablation(self, model: Any, spec: str) -> None:
-        neurons = parse_spec(spec, list_layers(model), self.cfg.ablate_layers)
-        ablation = ablate(model, neurons, self.cfg.ablate_value, self.cfg.ablate_scope)
-        ablation.__enter__()  # for the life of the process
-        self._ablations = [*getattr(self, "_ablations", []), ablation]
-        logger.info(
-            "%s, value %g, scope %s",
-            ablation.describe(),
-            self.cfg.ablate_value,
-            self.cfg.ablate_scope,
-        )
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Make batches; in evaluation, no sentence of a split is left out unnoticed."""
+        splits = vars(self)["datasets"].values() if self._evaluates else ()
+        whole_split = any(dataset is split for split in splits)
+        with ends_cleanly():
+            if whole_split and len(dataset) == 0:
+                raise UserError("the split is empty: it holds no sentence")
+            batches = super().get_batch_iterator(dataset, *args, **kwargs)  # type: ignore[misc]
+            if whole_split:
+                _check_coverage(batches, len(dataset))
+        return batches
 
-    def _check_fired(self) -> None:
+    def eval_lm_dataloader(self, dataset: Any, **kwargs: Any) -> CountedBatches:
+        """Make batches for fairseq-eval-lm; every token has to be scored."""
+        with ends_cleanly():
+            make = getattr(super(), "eval_lm_dataloader", None)
+            if make is None:
+                raise UserError("fairseq-eval-lm needs the task of a language model")
+            tokens = count_tokens(dataset)
+            check_blocks_fit(dataset, kwargs.get("max_positions"), kwargs.get("max_tokens"))
+            self._check_precision()
+            if getattr(self._settings(), "add_bos_token", False):
+                tokens += len(dataset)
+            batches = make(dataset, **kwargs)
+        expected = tokens if kwargs.get("num_shards", 1) == 1 else 0
+        pad = self.source_dictionary.pad()  # type: ignore[attr-defined]
+        return CountedBatches(batches, pad, expected, self._check_reached)
+
+    def _settings(self) -> Any:
+        """The task's settings; tasks of the old kind have them in ``args``, and no ``cfg``."""
+        cfg = vars(self).get("cfg")
+        return vars(self).get("args") if cfg is None else cfg
+
+    def _flags(self) -> AblationConfig:
+        return AblationConfig.read(self._settings())
+
+    def _check_reached(self) -> None:
         """A mask that never fired is an error, not a result; one never made even more so."""
-        if not self.cfg.ablate:
-            return
-        with _ends_cleanly():
-            if not getattr(self, "_ablations", []):
-                raise UserError(
-                    "--ablate has reached no model: it is for checkpoints, not training"
-                )
-            for ablation in self._ablations:
-                ablation.check_fired()
+        if self._flags().ablate is not None and not self._started:
+            raise UserError("--ablate has reached no model: it is for checkpoints, not training")
+        for started in self._started:
+            started.ablation.check_fired()
+
+    def _check_precision(self) -> None:
+        for started in self._started:
+            started.check_precision()
+
+
+def _check_coverage(batches: Any, sentences: int) -> None:
+    """An error if no sentence is left, a warning if some are missing."""
+    left = sum(map(len, getattr(batches, "frozen_batches", [range(sentences)])))
+    if left == 0:
+        raise UserError("no sentence of the split is left: all are too long for the model")
+    if left < sentences:
+        logger.warning(
+            "only %d of %d samples are in a batch; add --required-batch-size-multiple 1, or "
+            "leave out --skip-invalid-size-inputs-valid-test",
+            left,
+            sentences,
+        )

@@ -1,0 +1,138 @@
+"""From the flags ``--ablate…`` to a running ablation of one model."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from fairseq.models import FairseqMultiModel
+from fairseq.utils import split_paths
+from torch import Tensor, nn
+
+from ..activations import Activations
+from ..clamp_values import mean_values, parse_value
+from ..errors import UserError
+from ..files import sha256_file
+from ..interventions import ablate, list_layers
+from ..specs import load_spec_ranking, parse_spec
+from .flags import AblationConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartedAblation:
+    """The ablation of one model, which runs for the life of the process.
+
+    Attributes:
+        model: the model whose neurons are clamped.
+        ablation: it, entered.
+        origins: of each file it came from: what it is, and the SHA-256 of the checkpoint that the
+            file was made with.
+        largest: the largest magnitude that a neuron is held at.
+    """
+
+    model: nn.Module
+    ablation: ablate
+    origins: Mapping[str, str]
+    largest: float
+
+    @classmethod
+    def of(cls, model: nn.Module, flags: AblationConfig, number: int) -> StartedAblation:
+        """Start the ablation of the ``number``-th model of an ensemble, counted from 0.
+
+        Raises:
+            UserError: flags that do not fit each other, the model, or the number of models.
+        """
+        layers = list_layers(model)
+        spec = _part_for(number, split_specs(flags), "--ablate")
+        neurons = parse_spec(spec, layers, flags.ablate_layers)
+        check_shared(model, neurons)
+        origins = {}
+        ranking = load_spec_ranking(spec)
+        if ranking and ranking.model:
+            origins[f"the ranking of {spec}"] = ranking.model
+        value: float | Mapping[str, Tensor] | None = parse_value(flags.ablate_value)
+        shown = f"{flags.ablate_value}"
+        if value is None:
+            acts = _open_store(flags, number)
+            value = mean_values(acts, neurons, layers)
+            shown += f" over {len(acts)} rows of {acts.path}"
+            if acts.model_sha256:
+                origins[f"activation store {acts.path}"] = acts.model_sha256
+        elif flags.ablate_acts is not None:
+            raise UserError("--ablate-acts is for --ablate-value mean")
+        ablation = ablate(model, neurons, value, flags.ablate_scope)
+        ablation.__enter__()
+        values = value.values() if isinstance(value, Mapping) else [torch.tensor([value])]
+        largest = max((float(part.abs().max()) for part in values), default=0.0)
+        of = f"model {number + 1}: " if number or len(split_specs(flags)) > 1 else ""
+        logger.info("%s%s, value %s, scope %s", of, ablation.describe(), shown, ablation.scope)
+        return cls(model, ablation, origins, largest)
+
+    def check_precision(self) -> None:
+        """`UserError` if a value is too large for the model, which is halved after loading."""
+        precision = next(p.dtype for p in self.model.parameters() if p.is_floating_point())
+        if self.largest > torch.finfo(precision).max:
+            raise UserError(f"neurons cannot be held at {self.largest:g} in {precision}")
+
+    def note_other_checkpoints(self, path: str) -> None:
+        """Log which of the files were made with another checkpoint than that at ``path``."""
+        if not self.origins:
+            return
+        sha256 = sha256_file(path)
+        for what, origin in self.origins.items():
+            if origin != sha256:
+                logger.warning("%s was made with another checkpoint than %s", what, path)
+
+
+def check_number_of_models(flags: AblationConfig, models: int) -> None:
+    """`UserError` unless there is one spec for all models, or one for each; stores likewise."""
+    for flag, parts in (("--ablate", split_specs(flags)), ("--ablate-acts", _split_stores(flags))):
+        if len(parts) > 1 and len(parts) != models:
+            raise UserError(
+                f"{flag} has {len(parts)} parts for {models} model{'s' * (models > 1)}: "
+                "give one for all models, or one for each"
+            )
+
+
+def split_specs(flags: AblationConfig) -> list[str]:
+    """The parts of ``--ablate``: one for all models of an ensemble, or one for each."""
+    return (flags.ablate or "").split("|")
+
+
+def check_shared(model: nn.Module, layers: Iterable[str]) -> None:
+    """`UserError` if a layer stands for several: a model for each direction, nothing shared."""
+    if not isinstance(model, FairseqMultiModel):
+        return
+    for side in sorted({name.partition(".")[0] for name in layers}):
+        modules = {id(getattr(part, side)) for part in model.models.values()}
+        if len(modules) > 1:
+            raise UserError(
+                f"the {len(model.models)} directions of this model have {len(modules)} {side}s; "
+                "ablate one at a time: fairseq-generate with --source-lang and --target-lang"
+            )
+
+
+def _split_stores(flags: AblationConfig) -> list[str]:
+    return [] if flags.ablate_acts is None else split_paths(flags.ablate_acts)
+
+
+def _open_store(flags: AblationConfig, number: int) -> Activations:
+    stores = _split_stores(flags)
+    if not stores:
+        raise UserError("--ablate-value mean needs --ablate-acts ACTS: the mean over what?")
+    return Activations(_part_for(number, stores, "--ablate-acts"))
+
+
+def _part_for(number: int, parts: Sequence[str], flag: str) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    if number >= len(parts):
+        raise UserError(
+            f"{flag} has {len(parts)} parts for more models: give one for all models, or one "
+            "for each"
+        )
+    return parts[number]
