@@ -9,19 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from .activations import ROWS_PER_SHARD, Activations, StoreWriter
 from .corpora import END, Corpus
 from .errors import UserError
 from .files import StrPath, sha256_file
+from .forward import check_lengths, run_batch
 from .interventions import list_layers, tap
 from .loading import Session
 from .neurons import NeuronSpace, choose_layers
 from .signature import format_signature, versions
-from .subwords import POOLINGS, pool
+from .subwords import POOLINGS, last_subwords, pool
 
 DTYPES = ("float32", "float16")
+_BLOCK_BYTES = 32 * 2**20  # of rows in memory at a time
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,23 @@ class ExtractionSettings:
             raise UserError(f"pooling is one of {POOLINGS}, dtype one of {DTYPES}")
 
 
+def side_of(model: nn.Module, space: NeuronSpace) -> str:
+    """Which side's words the rows of these layers belong to: ``source``, ``target``, ``text``.
+
+    Raises:
+        UserError: layers of both sides.
+    """
+    if not hasattr(model, "encoder"):
+        return "text"
+    sides = {layer.name.split(".")[0] for layer in space.layers}
+    if len(sides) > 1:
+        raise UserError(
+            "the encoder's rows belong to source words, the decoder's to target words: run twice, "
+            "with --layers of one side each"
+        )
+    return "source" if sides == {"encoder"} else "target"
+
+
 def extract(
     session: Session,
     corpus: Corpus,
@@ -57,14 +76,15 @@ def extract(
     command: Sequence[str] = (),
     progress: Callable[[int], object] = lambda sentences: None,
 ) -> Activations:
-    """Run the encoder over a corpus and store what its layers put out.
+    """Run the model over a corpus and store what its layers put out.
 
-    Sentences of similar length share a batch, within one shard; memory does not depend on the
-    length of the corpus. A killed run is continued by the same call.
+    A decoder is teacher-forced; the row of a word is the state after the decoder has read it.
+    Sentences of similar length share a batch, within one block of rows; rows in memory do not
+    depend on the length of the corpus. A killed run is continued by the same call.
 
     Args:
         session: one model, its task and configuration.
-        corpus: the sentences.
+        corpus: the sentences of the side that the layers are on.
         output_dir: the store; free, empty, or the same extraction, unfinished.
         settings: layers, pooling, precision.
         command: the command line, for the manifest.
@@ -74,67 +94,123 @@ def extract(
         The complete store.
 
     Raises:
-        UserError: more than one model, a sentence longer than the model can read, no word at all,
-            or a folder that holds another run.
+        UserError: more than one model, a corpus of another side, a sentence longer than the model
+            can read, no word at all, or a folder that holds another run.
     """
     if len(session.models) != 1:
         raise UserError("activations are read from one checkpoint, not from an ensemble")
     model = session.models[0]
-    _check_lengths(session, corpus)
     space = choose_layers(list_layers(model), settings.layers)
-    sentences = [[*words, END] if settings.sentence_end else list(words) for words in corpus.words]
+    side = side_of(model, space)
+    if corpus.side != side:
+        raise UserError(f"these layers read the {side} side, this is a corpus of the {corpus.side}")
+    check_lengths(session, corpus, settings.sentence_end)
+    words = corpus.symbols.words
     writer = StoreWriter(
         output_dir,
-        sentences,
+        words.ending_with(END) if settings.sentence_end else words,
         space,
         settings.dtype,
-        _manifest(session, corpus, settings, space, command),
+        _settings(session, corpus, settings, space, command),
         settings.rows_per_shard,
     )
-    done = len(corpus) - sum(last - first for _, first, last in writer.missing())
-    progress(done)
-    for shard, first, last in writer.missing():
-        start = writer.offsets[first]
-        rows = np.empty((int(writer.offsets[last] - start), space.size), dtype=np.float32)
-        for numbers in _batches(corpus.lengths, first, last, settings.max_tokens):
-            for number, values in _read_batch(session, model, space, corpus, numbers, settings):
-                begin = int(writer.offsets[number] - start)
-                rows[begin : begin + len(values)] = values
-            progress(len(numbers))
-        writer.write(shard, rows)
+    progress(len(corpus) - sum(last - first for _, first, last in writer.missing()))
+    with tap(model, ",".join(layer.name for layer in space.layers)) as layers:
+        reading = _Reading(session, corpus, settings, space, layers, writer.offsets)
+        for shard, first, last in writer.missing():
+            writer.write_blocks(shard, reading.blocks(first, last, progress))
     writer.finish()
     return Activations(output_dir)
 
 
-def _read_batch(
-    session: Session,
-    model: nn.Module,
-    space: NeuronSpace,
-    corpus: Corpus,
-    numbers: list[int],
-    settings: ExtractionSettings,
-) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
-    """Sentence number and its rows ``[words, neurons]``, for each sentence of a batch."""
-    dataset: Any = corpus.dataset
-    sample = session.to_device(dataset.collater([dataset[number] for number in numbers]))
-    net_input = {k: v for k, v in sample["net_input"].items() if k != "prev_output_tokens"}
-    with torch.no_grad(), tap(model, ",".join(layer.name for layer in space.layers)) as layers:
-        model.encoder(**net_input)  # type: ignore[operator]
-        outputs = torch.cat([layers[layer.name] for layer in space.layers], dim=2)
-    values = outputs.float().cpu().numpy()
-    is_symbol = net_input["src_tokens"].ne(session.task.source_dictionary.pad()).cpu().numpy()
-    # The collater sorts by length: sample["id"] says which sentence each row is.
-    for row, number in enumerate(sample["id"].tolist()):
-        symbols = values[row][is_symbol[row]]
-        words = pool(symbols[:-1], corpus.starts[number], settings.pooling)
-        yield number, np.concatenate([words, symbols[-1:]]) if settings.sentence_end else words
+@dataclass(frozen=True)
+class _Reading:
+    """Reads blocks of rows with a tapped model.
+
+    Attributes:
+        offsets: int64 ``[sentences + 1]``, the rows of each sentence in the store.
+    """
+
+    session: Session
+    corpus: Corpus
+    settings: ExtractionSettings
+    space: NeuronSpace
+    layers: tap
+    offsets: npt.NDArray[np.int64]
+
+    def blocks(
+        self, first: int, last: int, progress: Callable[[int], object]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """The rows of sentences ``first`` to ``last - 1``, ``[rows, neurons]`` at a time."""
+        most = max(1, _BLOCK_BYTES // (4 * self.space.size))
+        costs, width = self.corpus.costs, self.space.size
+        # Two buffers in turn: one is written while the other is filled. Fresh pages cost time.
+        buffers = [np.empty((0, width), np.float32)] * 2
+        while first < last:
+            end = int(np.searchsorted(self.offsets, self.offsets[first] + most, side="right")) - 1
+            end = min(max(end, first + 1), last)
+            size = int(self.offsets[end] - self.offsets[first])
+            if size > len(buffers[0]):
+                buffers[0] = np.empty(
+                    (max(size, min(most, int(self.offsets[last]))), width), np.float32
+                )
+            rows = buffers[0][:size]
+            buffers.reverse()
+            for numbers in _batches(costs, first, end, self.settings.max_tokens):
+                self._read_batch(numbers, rows, int(self.offsets[first]))
+                progress(len(numbers))
+            yield rows
+            first = end
+
+    def _read_batch(
+        self, numbers: list[int], block: npt.NDArray[np.float32], block_start: int
+    ) -> None:
+        """Put the rows of some sentences where they belong in a block."""
+        batch = self.corpus.reader.batch(numbers, self.settings.sentence_end)
+        found = self.corpus.positions(batch)
+        with torch.no_grad():
+            run_batch(self.session, batch, self.corpus.side)
+        begins = self.offsets[batch.numbers] - block_start
+        word_starts = np.cumsum(found.words) - found.words
+        rows = np.repeat(begins - word_starts, found.words) + np.arange(int(found.words.sum()))
+        for layer in self.space.layers:
+            start = self.space.offsets[layer.name]
+            columns = slice(start, start + layer.width)
+            values = self.layers[layer.name].flatten(0, 1)
+            block[rows, columns] = _pooled(
+                values, found.flat, found.is_start, self.settings.pooling
+            )
+            if self.settings.sentence_end:
+                block[begins + found.words, columns] = _rows(values, found.ends)
 
 
-def _batches(lengths: Sequence[int], first: int, last: int, max_tokens: int) -> Iterator[list[int]]:
+def _pooled(
+    values: Tensor,
+    flat: npt.NDArray[np.int64],
+    is_start: npt.NDArray[np.bool_],
+    pooling: str,
+) -> npt.NDArray[np.float32]:
+    """One row a word, ``[words, width]``, out of a layer's ``[batch * length, width]``."""
+    if pooling == "mean" and not is_start.all():
+        return pool(_rows(values, flat), np.flatnonzero(is_start).tolist(), pooling)
+    return _rows(values, flat[is_start if pooling == "first" else last_subwords(is_start)])
+
+
+def _rows(values: Tensor, where: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    # Chosen where the model is: padding and inner subwords need not leave a GPU.
+    chosen = values.index_select(0, torch.from_numpy(where).to(values.device))
+    rows: npt.NDArray[np.float32] = chosen.float().cpu().numpy()
+    return rows
+
+
+def _batches(
+    costs: npt.NDArray[np.int64], first: int, last: int, max_tokens: int
+) -> Iterator[list[int]]:
     """Sentences ``first`` to ``last - 1``, longest first, in batches of at most ``max_tokens``."""
+    order = first + np.argsort(-costs[first:last], kind="stable")
     batch: list[int] = []
-    for number in sorted(range(first, last), key=lambda i: (-lengths[i], i)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > max_tokens:
+    for number in order.tolist():
+        if batch and (len(batch) + 1) * costs[batch[0]] > max_tokens:
             yield batch
             batch = []
         batch.append(number)
@@ -142,37 +218,29 @@ def _batches(lengths: Sequence[int], first: int, last: int, max_tokens: int) -> 
         yield batch
 
 
-def _check_lengths(session: Session, corpus: Corpus) -> None:
-    from fairseq import utils
-
-    model_limit = getattr(session.models[0], "max_positions", lambda: None)()
-    limits = utils.resolve_max_positions(session.task.max_positions(), model_limit)
-    limit = limits[0] if isinstance(limits, tuple) else limits
-    for number, length in enumerate(corpus.lengths, start=1):
-        if length > limit:
-            raise UserError(
-                f"sentence {number} has {length} symbols, the model reads at most {limit:g} "
-                "(--max-source-positions)"
-            )
-
-
-def _manifest(
+def _settings(
     session: Session,
     corpus: Corpus,
     settings: ExtractionSettings,
     space: NeuronSpace,
     command: Sequence[str],
 ) -> dict[str, Any]:
+    """What goes into the manifest: all that can change the numbers, and what the corpus is like."""
     sha256 = sha256_file(session.paths[0])
     post_process = session.cfg.common_eval.post_process or "none"
     subwords = getattr(session.cfg.bpe, "_name", session.cfg.bpe) or post_process
     found = versions("torch", "fairseq", "numpy")
+    unknown_symbols, unknown_words = corpus.count_unknown()
     return {
         "model": {"path": session.paths[0], "sha256": sha256},
         "corpus": corpus.origin,
-        "side": "source",
+        "side": corpus.side,
+        "reads": corpus.frame,
         "pool": settings.pooling,
         "subwords": subwords,
+        "symbols": len(corpus.symbols.ids),
+        "unknown_symbols": unknown_symbols,
+        "unknown_words": unknown_words,
         "sentence_end": settings.sentence_end,
         "max_tokens": settings.max_tokens,
         "versions": found,
@@ -181,6 +249,8 @@ def _manifest(
             {
                 "model": sha256[:12],
                 "corpus": corpus.origin,
+                "side": corpus.side,
+                "reads": corpus.frame,
                 "layers": ",".join(layer.name for layer in space.layers),
                 "pool": settings.pooling,
                 "subwords": subwords,
@@ -189,7 +259,17 @@ def _manifest(
                 "batch": settings.max_tokens,
                 "precision": "fp16" if session.cfg.common.fp16 else "fp32",
                 "overrides": session.cfg.common_eval.model_overrides,
+                **_ablation(session),
                 **found,
             }
         ),
     }
+
+
+def _ablation(session: Session) -> dict[str, Any]:
+    """The flags of a ``neuron_…`` task that clamps neurons; none otherwise."""
+    task = session.cfg.task
+    if not getattr(task, "ablate", None):
+        return {}
+    flags = ("ablate", "ablate_value", "ablate_scope", "ablate_layers", "ablate_acts")
+    return {flag: getattr(task, flag) for flag in flags if getattr(task, flag, None) is not None}

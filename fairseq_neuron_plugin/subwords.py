@@ -61,8 +61,18 @@ def join_words(symbols: Sequence[str], mark: str | None) -> list[str]:
         pieces = symbols[start:end]
         if mark == "@@":
             pieces = [piece.removesuffix("@@") for piece in pieces]
-        words.append("".join(pieces).removeprefix("▁" if mark == "▁" else ""))
+        word = "".join(pieces).removeprefix("▁" if mark == "▁" else "")
+        words.append(word or str(mark))  # a mark that stands alone; a word is never empty
     return words
+
+
+def last_subwords(is_start: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Index of each word's last subword, ``[words]``.
+
+    Args:
+        is_start: ``[subwords]``, whether a word begins with this subword; the first one does.
+    """
+    return np.flatnonzero(np.append(is_start[1:], True)) if len(is_start) else np.empty(0, np.int64)
 
 
 def pool(

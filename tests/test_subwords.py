@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.subwords import join_words, pool, subword_mark, word_starts
+from fairseq_neuron_plugin.subwords import (
+    join_words,
+    last_subwords,
+    pool,
+    subword_mark,
+    word_starts,
+)
 
 CASES = [
     (None, "a b@@ ▁c", ["a", "b@@", "▁c"], [0, 1, 2]),
@@ -16,6 +22,7 @@ CASES = [
     ("▁", "▁ Über ▁a", ["Über", "a"], [0, 2]),
     ("▁", "x ▁a", ["x", "a"], [0, 1]),
     ("@@", "", [], []),
+    ("▁", "▁a ▁", ["a", "▁"], [0, 1]),
 ]
 
 
@@ -23,6 +30,13 @@ CASES = [
 def test_words(mark, text, words, starts) -> None:
     assert join_words(text.split(), mark) == words
     assert word_starts(text.split(), mark) == starts
+
+
+@pytest.mark.parametrize(
+    ("starts", "last"), [([1, 0, 1, 1, 0, 0], [1, 2, 5]), ([1], [0]), ([], []), ([1, 1], [0, 1])]
+)
+def test_last_subwords(starts, last) -> None:
+    assert last_subwords(np.array(starts, dtype=bool)).tolist() == last
 
 
 ROWS = np.array([[1, 10], [2, 20], [6, 60], [5, 50]], dtype=np.float32)

@@ -91,7 +91,7 @@ def test_corrupt_and_missing_checkpoints(tiny, tmp_path) -> None:
         ({"data": "nowhere"}, "data folder not found: nowhere"),
         ({"--input": "nowhere.en"}, "input not found: nowhere.en"),
         ({"--input": "{tmp}/empty"}, "the input {tmp}/empty is empty"),
-        ({"--input": "{tmp}/latin1"}, "latin1 is not UTF-8 (byte 1)"),
+        ({"--input": "{tmp}/latin1"}, "latin1, line 1, is not UTF-8"),
         (
             {"--layers": "encoder.layers.7"},
             "no layer matches 'encoder.layers.7'; the model has: enc",
@@ -120,7 +120,8 @@ def test_the_commands_themselves_end_with_status_2(tiny, tmp_path) -> None:
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
         "fairseq-neuron-extract: error: no layer matches 'nope'; the model has: "
-        "encoder.layers.0, encoder.layers.1"
+        "encoder.embed_tokens, encoder.layers.0, encoder.layers.1, decoder.embed_tokens, "
+        "decoder.layers.0, decoder.layers.1, decoder.attention"
     ]
 
 

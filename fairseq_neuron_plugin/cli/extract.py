@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..errors import UserError
-from ..extraction import DTYPES, ExtractionSettings, extract
+from ..extraction import DTYPES, ExtractionSettings, extract, side_of
 from ..subwords import POOLINGS
 from .common import CommandParser, Progress, quiet_fairseq, run_command
+
+if TYPE_CHECKING:
+    from ..corpora import Corpus
+    from ..loading import Session
 
 PROG = "fairseq-neuron-extract"
 EXAMPLE = f"""\
   {PROG} data-bin --path checkpoint_best.pt \\
       --input probe-train.en --output-dir acts
   {PROG} data-bin --path checkpoint_best.pt --gen-subset valid --output-dir acts \\
-      --layers 'encoder.layers.1' --post-process sentencepiece --pool mean"""
+      --layers 'encoder.layers.1' --post-process sentencepiece --pool mean
+  {PROG} data-bin --path checkpoint_best.pt --layers 'decoder.layers.*' \\
+      --input test.en --target-input test.de --output-dir acts.de
+  {PROG} data-lm --path lm.pt --input test.en --output-dir acts.lm"""
 
 
 def build_parser() -> CommandParser:
     """The command's own arguments; all others are fairseq's."""
     parser = CommandParser(
         PROG,
-        "Read the activation of every neuron for every word of a corpus. Every flag of "
+        "Read the activation of every neuron for every word of a corpus: of source words for "
+        "layers of the encoder, of target words for layers of the decoder, which has read them "
+        "then, teacher-forced. Task and language tokens are the checkpoint's. Every flag of "
         "fairseq-generate is understood too (--source-lang, --task, --user-dir, --bpe, "
         "--post-process, --max-tokens, --fp16, --cpu, --model-overrides, ...).",
         EXAMPLE,
@@ -38,9 +48,17 @@ def build_parser() -> CommandParser:
         metavar="TEXT",
         help="read this text: a sentence a line, words separated by spaces; --bpe segments it",
     )
+    parser.add_argument(
+        "--target-input",
+        metavar="TEXT",
+        help="with --input and layers of the decoder: its translation, line by line",
+    )
     parser.add_argument("--output-dir", metavar="ACTS", help="the activation store to write")
     parser.add_argument(
-        "--layers", metavar="GLOBS", help="comma-separated globs (default: encoder.layers.*)"
+        "--layers",
+        metavar="GLOBS",
+        help="comma-separated globs, all of one side (default: encoder.layers.*, of a language "
+        "model decoder.layers.*)",
     )
     parser.add_argument(
         "--pool", choices=POOLINGS, default="last", help="which subword stands for a word"
@@ -70,16 +88,24 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
         if not args.output_dir:
             raise UserError("--output-dir is missing: where should the activations go?")
     quiet_fairseq()
-    from ..corpora import read_split, read_text
+    # A CPU kernel is kept for each shape of batch; by default so many that memory grows with the
+    # corpus.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    from ..checkpoint_task import task_flags
     from ..interventions import list_layers
     from ..loading import open_session
+    from ..neurons import choose_layers
 
-    session = open_session([args.data, "--path", args.path, *fairseq_flags])
+    session = open_session(
+        [args.data, "--path", args.path, *fairseq_flags, *task_flags(args.path, fairseq_flags)]
+    )
+    layers = list_layers(session.models[0])
     if args.list_layers:
-        for layer in list_layers(session.models[0]):
+        for layer in layers:
             print(f"{layer.name}\t{layer.width}")
         return
-    corpus = read_text(session, args.input) if args.input else read_split(session, args.gen_subset)
+    side = side_of(session.models[0], choose_layers(layers, args.layers))
+    corpus = _read_corpus(session, args, side)
     settings = ExtractionSettings(
         args.layers, args.pool, args.dtype, args.sentence_end, args.max_tokens
     )
@@ -89,7 +115,26 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
         f"{args.output_dir}: {len(acts)} words of {len(acts.sentences)} sentences, "
         f"{acts.layers.size} neurons: {acts.layers.describe()}"
     )
+    symbols, unknown = acts.manifest["symbols"], acts.manifest["unknown_symbols"]
+    print(
+        f"unknown to the model: {unknown} of {symbols} symbols ({unknown / symbols:.1%}), "
+        f"{acts.manifest['unknown_words']} words"
+    )
     print(acts.signature)
+
+
+def _read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:
+    from ..corpora import read_split, read_text
+
+    if not args.input:
+        if args.target_input:
+            raise UserError("--target-input goes with --input; a split has its own target side")
+        return read_split(session, args.gen_subset, side)
+    if side == "target" and not args.target_input:
+        raise UserError("the decoder reads a translation: give --target-input, or --gen-subset")
+    if side != "target" and args.target_input:
+        raise UserError(f"--target-input is for layers of the decoder; these read the {side} side")
+    return read_text(session, args.input, args.target_input)
 
 
 if __name__ == "__main__":
