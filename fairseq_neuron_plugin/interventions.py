@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from operator import index
 from types import TracebackType
 from typing import Self
 
@@ -28,7 +29,8 @@ class tap(Mapping[str, Tensor]):
 
     After a forward pass it maps the name of each layer to its output in that pass,
     ``[batch, length, width]``, with padding where the input has it (padded positions are 0).
-    Clamped neurons read as what they are clamped to.
+    Clamped neurons read as what they are clamped to. A layer that a pass does not reach (the
+    decoder's, if the encoder alone runs) keeps what the last pass that reached it has put out.
 
     Usage::
 
@@ -107,7 +109,7 @@ class ablate:
         value: float | Mapping[str, Tensor] = 0.0,
         scope: str = "recurrent",
     ) -> None:
-        indices_of = {name: [int(i) for i in indices] for name, indices in neurons.items()}
+        indices_of = {name: [index(i) for i in indices] for name, indices in neurons.items()}
         if scope not in SCOPES:
             raise UserError(f"unknown scope {scope!r}; there are: {', '.join(SCOPES)}")
         self.scope = scope
@@ -160,7 +162,7 @@ class ablate:
                 f"unknown layer {name!r}; the model has: {', '.join(self._instruments)}"
             )
         _, layer = self._instruments[name]
-        wrong = [index for index in indices if not 0 <= index < layer.width]
+        wrong = [unit for unit in indices if not 0 <= unit < layer.width]
         if wrong:
             raise UserError(
                 f"neuron {wrong[0]} is out of range: layer {name} has 0 to {layer.width - 1}"
@@ -168,12 +170,15 @@ class ablate:
         if len(set(indices)) != len(indices):
             raise UserError(f"layer {name} has a neuron that is clamped twice")
         where = torch.as_tensor(list(indices), dtype=torch.int64)
+        if isinstance(value, str):
+            raise UserError(f"a value is a number or one tensor a layer, not {value!r}")
+        # In double precision, so that they are exact in whatever precision the model has.
         if isinstance(value, Mapping):
-            if name not in value or value[name].shape != where.shape:
+            values = torch.as_tensor(value.get(name, ()), dtype=torch.float64)
+            if values.shape != where.shape:
                 raise UserError(f"layer {name} needs one value for each of {len(where)} neurons")
-            values = value[name].to(torch.float32)
         else:
-            values = torch.full((len(where),), float(value))
+            values = torch.full((len(where),), float(value), dtype=torch.float64)
         if not values.isfinite().all():
             raise UserError(f"neurons can be held at finite values only, not {value}")
         return Clamp(where, values, self.scope)

@@ -21,7 +21,7 @@ from torch import Tensor
 import fairseq_neuron_plugin as fnp
 from fairseq_neuron_plugin.generation import CompactGenerator, accelerate, compact_scores
 from fairseq_neuron_plugin.generation.compact_scores import CompactScores
-from fairseq_neuron_plugin.generation.projection import Projection
+from fairseq_neuron_plugin.projection import Projection
 
 WORDS = toy.dictionary(400)
 LENGTHS = [9, 7, 7, 4, 3, 2]
@@ -398,17 +398,18 @@ def test_same_as_stock_under_an_ablation(
     assert "extract_features" not in vars(model.decoder)
 
 
-def test_a_tap_sees_one_row_a_beam_at_every_step() -> None:
+@pytest.mark.parametrize("layer", ["decoder.layers.1", "decoder.embed_tokens"])
+def test_a_tap_sees_one_row_a_beam_at_every_step(layer: str) -> None:
     model = build()
     sizes = []
-    with fnp.tap(model, "decoder.layers.1") as layers:
+    with fnp.tap(model, layer) as layers:
         project = model.decoder.additional_fc.register_forward_hook(
-            lambda *_: sizes.append(tuple(layers["decoder.layers.1"].shape[:2])) if layers else None
+            lambda *_: sizes.append(tuple(layers[layer].shape[:2])) if layers else None
         )
         found = generate(accelerate(stock(model)), sample())
         project.remove()
-        assert layers["decoder.layers.1"].shape[1:] == (1, 10)
-        assert layers["decoder.layers.1"].shape[0] % 4 == 0
+    assert all(rows % 4 == 0 and length == 1 for rows, length in sizes)
+    assert sizes[0] == (4 * len(LENGTHS), 1)
     assert_same(found, generate(stock(model), sample()))
 
 

@@ -7,7 +7,16 @@ import copy
 import pytest
 import torch
 from torch import nn
-from toy import SOURCE, batch, log_probabilities, net_input, parallel_batch, stack_model, toy_model
+from toy import (
+    SOURCE,
+    batch,
+    log_probabilities,
+    lstm_model,
+    net_input,
+    parallel_batch,
+    stack_model,
+    toy_model,
+)
 
 import fairseq_neuron_plugin as fnp
 from fairseq_neuron_plugin.errors import UserError
@@ -157,11 +166,32 @@ def test_embeddings_instead_of_tokens() -> None:
         model.encoder(tokens, lengths, token_embeddings=embedded)
 
 
-def test_model_can_be_copied_while_it_is_clamped() -> None:
+@pytest.mark.parametrize(
+    ("make", "layers"),
+    [
+        (stack_model, ("encoder.embed_tokens", "encoder.layers.0", "decoder.layers.1.ffn")),
+        (lstm_model, ("encoder.embed_tokens", "encoder.layers.0", "decoder.layers.1")),
+    ],
+)
+def test_a_copy_of_a_clamped_model_is_not_clamped(make, layers) -> None:
+    """What is on the original cannot be taken off the copy, so the copy begins without it."""
+    model = make()
+    plain = log_probabilities(model, net_input(model))
+    with fnp.tap(model, "*.layers.*"), fnp.ablate(model, dict.fromkeys(layers, [1, 4]), 0.7):
+        copied = copy.deepcopy(model)
+        assert not torch.allclose(log_probabilities(model, net_input(model)), plain, atol=1e-3)
+    torch.testing.assert_close(log_probabilities(copied, net_input(copied)), plain)
+    torch.testing.assert_close(log_probabilities(model, net_input(model)), plain)
+
+
+def test_padding_of_an_earlier_pass_is_not_used() -> None:
     model = stack_model()
-    with fnp.ablate(model, {"encoder.embed_tokens": NEURONS, "encoder.layers.0": NEURONS}, 0.7):
-        got = log_probabilities(copy.deepcopy(model), net_input(model))
-        assert torch.equal(got, log_probabilities(model, net_input(model)))
+    tokens, lengths = batch(SOURCE)
+    embedded = torch.randn(*tokens.shape, 12)
+    with fnp.tap(model, "encoder.layers.1"):
+        model.encoder(tokens, lengths)
+        with pytest.raises(UserError, match="call the model with"):
+            model.encoder(tokens, lengths, token_embeddings=embedded)
 
 
 @pytest.mark.parametrize(

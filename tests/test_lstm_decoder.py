@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from fairseq.models.lstm import LSTMModel
+from fairseq.models.lstm import AttentionLayer, LSTMModel
 from fairseq.sequence_generator import SequenceGenerator
 from reference_lstm_decoder import Held, run_decoder
 from toy import batch, dictionary, lstm_lm, lstm_model
@@ -123,7 +123,8 @@ def test_language_model_equals_the_reference(scope, value, residuals, fused):
             assert layers["decoder.layers.0"].shape == (4, 1, 10)
         model(previous)
         seen = dict(layers)
-    torch.testing.assert_close(torch.cat(steps, 1), logits, atol=1e-5, rtol=0)
+    is_word = previous.ne(PAD)
+    torch.testing.assert_close(torch.cat(steps, 1)[is_word], logits[is_word], atol=1e-5, rtol=0)
     for row, length in enumerate(TARGET_LENGTHS):
         expected = run_decoder(model.decoder, previous[row, :length], held)
         torch.testing.assert_close(logits[row, :length], expected.logits, atol=1e-5, rtol=0)
@@ -195,6 +196,83 @@ def test_fused_language_model_trains_like_the_stock_one():
     previous = previous_output(TARGET_LENGTHS)
     for model in (stock, fused):
         model.train()
-        model(previous)[0].log_softmax(2)[..., 5].sum().backward()
+        model(previous)[0].log_softmax(2)[..., 5][previous.ne(PAD)].sum().backward()
     for (name, a), (_, b) in zip(stock.named_parameters(), fused.named_parameters(), strict=True):
         torch.testing.assert_close(b.grad, a.grad, atol=1e-5, rtol=1e-4, msg=name)
+
+
+class ScaledAttention(AttentionLayer):
+    def forward(self, input, source_hids, encoder_padding_mask):
+        return super().forward(input, 0.5 * source_hids, encoder_padding_mask)
+
+
+class OtherCell(torch.nn.LSTMCell):
+    def forward(self, input, hx=None):
+        hidden, cell = super().forward(input, hx)
+        return 0.5 * hidden, cell
+
+
+@pytest.mark.parametrize("part", ["attention", "cell", "encoder"])
+def test_look_alikes_of_fairseqs_parts_are_not_taken_for_them(part):
+    model = lstm_model()
+    if part == "attention":
+        model.decoder.attention.__class__ = ScaledAttention
+    elif part == "cell":
+        model.decoder.layers[1].__class__ = OtherCell
+    else:
+        model.encoder.lstm.__class__ = type("OtherLSTM", (torch.nn.LSTM,), {})
+    side = "encoder" if part == "encoder" else "decoder"
+    names = {layer.name for layer in list_layers(model)}
+    assert f"{side}.layers.1" not in names
+    assert f"{side}.embed_tokens" in names
+
+
+def test_what_somebody_else_has_replaced_is_refused_and_kept():
+    model = lstm_model()
+    stock = model.decoder.extract_features
+    model.decoder.extract_features = lambda *args, **kwargs: stock(*args, **kwargs)
+    patch = model.decoder.extract_features
+    with (
+        pytest.raises(UserError, match="extract_features of this LSTMDecoder has been replaced"),
+        ablate(model, {"encoder.layers.0": [1], "decoder.layers.0": [1]}),
+    ):
+        pass
+    assert model.decoder.extract_features is patch
+    assert "forward" not in model.encoder.lstm.__dict__
+
+
+@torch.no_grad()
+def test_hooks_of_others_are_called():
+    model = lstm_model()
+    source, lengths = batch([5] * 40)
+    previous = previous_output([4] * 40)
+    calls = []
+    for module in (model.decoder.attention, *model.decoder.layers):
+        module.register_forward_hook(lambda module, *rest: calls.append(module))
+    plain, _ = model(source, lengths, previous)
+    with tap(model, "decoder.attention"):
+        tapped, _ = model(source, lengths, previous)
+    torch.testing.assert_close(tapped, plain, atol=1e-6, rtol=0)
+    assert len(calls) == 2 * 4 * 3
+
+
+@pytest.mark.parametrize(
+    ("neurons", "value", "error"),
+    [
+        ({"decoder.layers.0": [1.5]}, 0.0, TypeError),
+        ({"decoder.layers.0": [1]}, "mean", UserError),
+        ({"decoder.layers.0": [1, 2]}, {"decoder.layers.0": [0.5]}, UserError),
+    ],
+)
+def test_neurons_and_values_that_are_none(neurons, value, error):
+    with pytest.raises(error):
+        ablate(lstm_model(), neurons, value)
+
+
+@torch.no_grad()
+def test_values_are_exact_in_double_precision():
+    model = lstm_lm().double()
+    previous = previous_output(TARGET_LENGTHS)
+    with ablate(model, {"decoder.layers.0": [2]}, {"decoder.layers.0": [0.7]}), tap(model) as seen:
+        model(previous)
+        assert (seen["decoder.layers.0"][previous.ne(PAD)][:, 2] == 0.7).all()

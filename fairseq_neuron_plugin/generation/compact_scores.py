@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .projection import Projection
+from ..projection import Projection
 
 SPECIALS = 4  # fairseq's <s>, <pad>, </s> and <unk> are the first words of every dictionary
 GROUP = 16  # columns that share one maximum in the search for the best

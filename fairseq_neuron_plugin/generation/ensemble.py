@@ -11,6 +11,7 @@ from fairseq.sequence_generator import EnsembleModel
 from torch import Tensor
 
 from ..instruments.lstm_decoder import DecoderForward, LSTMDecoderInstrument
+from ..instruments.lstm_decoder_steps import has_hooks
 from .compact_scores import CompactScores
 from .search import Columns
 
@@ -60,7 +61,7 @@ class CompactEnsemble(EnsembleModel):
                 forward = DecoderForward.join(decoder, run)
                 run.shared = True
                 # A tap is promised one row a beam at every step.
-                run.first_alone = not forward.is_tapped
+                run.first_alone = not forward.is_tapped and "embed_tokens" not in vars(decoder)
             yield
         finally:
             self._run = None
@@ -123,6 +124,7 @@ def _may_share(decoder: Any) -> bool:
     return (
         LSTMDecoderInstrument.fits(decoder)
         and decoder.attention is not None
+        and not any(map(has_hooks, [decoder.attention, *decoder.layers]))
         and (replaced is None or isinstance(replaced, DecoderForward))
     )
 

@@ -10,9 +10,9 @@ from typing import Any
 from fairseq.search import BeamSearch
 from fairseq.sequence_generator import EnsembleModel, SequenceGenerator
 
+from ..projection import Projection
 from .compact_scores import SPECIALS, CompactScores, worthwhile
 from .ensemble import CompactEnsemble
-from .projection import Projection
 from .search import Columns, CompactBeamSearch
 
 # Settings of a `SequenceGenerator` that are kept under the name of the argument.
@@ -61,7 +61,8 @@ class CompactGenerator(SequenceGenerator):
     A sentence's next candidates are the best ``2 * beam`` continuations of its beams, so none of
     them is beyond the best ``2 * beam`` of its own beam. All that fairseq's loop does to single
     words, it does to the special symbols, and those keep their columns. Calls with prefix tokens
-    or constraints, models of other kinds, and small batches or vocabularies take the ordinary path.
+    or constraints, models of other kinds and small vocabularies take the ordinary path. One thread
+    at a time: what is searched lies in the generator.
 
     Args:
         generator: a plain generator, whose settings are taken over.
@@ -96,7 +97,9 @@ class CompactGenerator(SequenceGenerator):
 
     def _projection(self, rows: int) -> Projection | None:
         """Read anew for each call: weights may have changed, and hooks come and go."""
-        projection = Projection.of(self.model.single_model)
+        model = self.model.single_model
+        # A language model continues a prefix, which takes the ordinary path anyway.
+        projection = Projection.of(model) if hasattr(model, "encoder") else None
         if projection is None or len(projection.weight) != len(self.tgt_dict):
             return None
         return projection if worthwhile(projection, rows, 2 * self.beam_size) else None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
+from ..errors import UserError
 from ..neurons import Layer
 
 SCOPES = ("recurrent", "full", "output")
@@ -66,7 +68,7 @@ class Instrument(ABC):
 
 
 class ForwardOverride:
-    """Stands in for ``module.forward`` as long as someone needs it.
+    """Stands in for ``module.forward``, or another attribute, as long as someone needs it.
 
     Fairseq's generator calls ``encoder.forward`` directly, past all hooks of `nn.Module`; an
     instance attribute ``forward`` is reached both ways. All users of one module share one
@@ -79,11 +81,24 @@ class ForwardOverride:
         self.module = module
         self.users: list[Any] = []
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # A copy of the model is nobody's: the users' clamps and taps are on the original.
+        return type(self)(deepcopy(self.module, memo))
+
     @classmethod
     def join(cls, module: nn.Module, user: Any) -> Self:
-        """The override of ``module``, made if there is none yet, with one more user."""
+        """The override of ``module``, made if there is none yet, with one more user.
+
+        Raises:
+            UserError: somebody else stands in already; that would be lost.
+        """
         override = module.__dict__.get(cls._kept_as)
-        if not isinstance(override, cls):
+        if override is not None and not isinstance(override, cls):
+            raise UserError(
+                f"{cls._kept_as} of this {type(module).__name__} has been replaced by "
+                f"{override!r}; it cannot be tapped or clamped as long as that holds"
+            )
+        if override is None:
             override = cls(module)
             module.__dict__[cls._kept_as] = override
         override.users.append(user)

@@ -8,9 +8,10 @@ in generation alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 
@@ -107,9 +108,10 @@ class HookedInstrument(Instrument):
         """See `Instrument.tap`."""
         padding = PaddingReader()
         removers = [self.watch_words(padding)]
-        for name, point in self.points.items():
-            if name in names:
-                removers.append(_PointHook.join(point, partial(_hand_on, point, padding, sink)))
+        tapped = [point for name, point in self.points.items() if name in names]
+        for point in tapped:
+            reader = partial(_hand_on, point, padding, sink, point is tapped[-1])
+            removers.append(_PointHook.join(point, reader))
         return partial(remove_all, removers)
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
@@ -117,9 +119,13 @@ class HookedInstrument(Instrument):
         return _PointHook.join(self.points[name], Clamping(clamp))
 
 
-def _hand_on(point: Point, padding: PaddingReader, sink: Sink, values: Tensor) -> None:
+def _hand_on(
+    point: Point, padding: PaddingReader, sink: Sink, is_last: bool, values: Tensor
+) -> None:
     rows = values.transpose(0, 1) if point.time_first else values
     sink(point.layer.name, padding.clear_padding(point.layer.name, rows))
+    if is_last:
+        padding.is_word = None  # the next pass may be given embeddings
 
 
 class _PointHook:
@@ -137,6 +143,12 @@ class _PointHook:
             else point.module.register_forward_hook
         )
         self.handle = register(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        # As of `ForwardOverride`: a copy of the model has no users.
+        copied = copy(self)
+        copied.users = []
+        return copied
 
     @classmethod
     def join(cls, point: Point, user: Any) -> Remove:

@@ -29,11 +29,17 @@ class LSTMDecoderInstrument(Instrument):
     @staticmethod
     def fits(decoder: object) -> bool:
         """Whether this decoder computes what fairseq's `LSTMDecoder` does."""
-        from fairseq.models.lstm import LSTMDecoder
+        from fairseq.models.lstm import AttentionLayer, LSTMDecoder
 
+        if not isinstance(decoder, LSTMDecoder):
+            return False
         own = getattr(type(decoder), "same_as_stock", False)
-        stock = getattr(type(decoder), "extract_features", None) is LSTMDecoder.extract_features
-        return isinstance(decoder, LSTMDecoder) and (own or stock)
+        # Exactly these: a subclass may compute something else.
+        return (
+            (own or type(decoder).extract_features is LSTMDecoder.extract_features)
+            and all(type(cell) is nn.LSTMCell for cell in decoder.layers)
+            and type(decoder.attention) in (type(None), AttentionLayer)
+        )
 
     @property
     def layers(self) -> list[Layer]:
@@ -95,6 +101,7 @@ class DecoderForward(ForwardOverride):
             decoder,
             [LayerClamps.of(clamps, f"decoder.layers.{n}") for n in range(decoder.num_layers)],
             LayerClamps.of(clamps, ATTENTION),
+            self.is_tapped,
         )
         readers = [user for user in self.users if isinstance(user, _Reader)]
         features, scores = run_decoder(run, prev_output_tokens, encoder_out, incremental_state)

@@ -7,15 +7,23 @@ layer, so it goes step by step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .base import Clamp
-from .recurrence import clamp_all, clear_cells, parameters_of, run_fused
+from .recurrence import (
+    clamp_all,
+    clamp_all_recurrence,
+    clear_cells,
+    parameters_of,
+    run_fused,
+    run_packed,
+)
 
 # From about here on, one step of the fused kernel is faster on a CPU than `nn.LSTMCell`.
 _ROWS_OF_FUSED_STEP = 32
@@ -49,6 +57,7 @@ class DecoderRun:
         decoder: a fairseq `LSTMDecoder`.
         layers: the clamps of each layer.
         attention: the clamps of the attention's output.
+        tapped: whether somebody wants what follows.
         outputs: after the pass, what each layer has put out, ``[length, batch, hidden]``.
         attended: likewise of the attention, None without one.
     """
@@ -56,6 +65,7 @@ class DecoderRun:
     decoder: Any
     layers: Sequence[LayerClamps]
     attention: LayerClamps
+    tapped: bool = False
     outputs: list[Tensor] = field(default_factory=list)
     attended: Tensor | None = None
 
@@ -90,7 +100,8 @@ def run_decoder(
         cells[layer] = clear_cells(clamps.inside, cells[layer])
     scores = None
     if fed_back is None and encoder_out is None:
-        x = _run_language_model(run, embedded, hiddens, cells)
+        lengths = _lengths(prev_output_tokens, decoder.embed_tokens.padding_idx)
+        x = _run_language_model(run, embedded, lengths, hiddens, cells)
     else:
         x, scores, fed_back = _run_steps(run, embedded, hiddens, cells, fed_back, encoder_out)
     state = {
@@ -126,25 +137,58 @@ def _initial_states(
     return hiddens, cells, zeros
 
 
+def _lengths(tokens: Tensor, padding_idx: int) -> Tensor:
+    """Where each row's last word ends, int64 ``[batch]``, at least 1, on the CPU."""
+    ends = torch.arange(1, tokens.size(1) + 1, device=tokens.device)
+    return (tokens.ne(padding_idx) * ends).amax(dim=1).clamp_(min=1).cpu()
+
+
 def _run_language_model(
-    run: DecoderRun, data: Tensor, hiddens: list[Tensor], cells: list[Tensor]
+    run: DecoderRun,
+    embedded: Tensor,
+    lengths: Tensor,
+    hiddens: list[Tensor],
+    cells: list[Tensor],
 ) -> Tensor:
-    """All layers over whole sequences ``[length, batch, embedding]``; states are updated."""
+    """All layers over whole sequences ``[length, batch, embedding]``; states are updated.
+
+    Padding is left out of the computation: outputs ``[length, batch, hidden]`` are 0 there.
+    """
     decoder = run.decoder
+    packed = pack_padded_sequence(embedded, lengths, enforce_sorted=False)
+    data, order = packed.data, packed.sorted_indices
+
+    def unpack(rows: Tensor) -> Tensor:
+        whole = PackedSequence(rows, packed.batch_sizes, order, packed.unsorted_indices)
+        return pad_packed_sequence(whole, total_length=len(embedded))[0]
+
     for layer, (cell, clamps) in enumerate(zip(decoder.layers, run.layers, strict=True)):
-        before = hiddens[layer]
-        states = (before, cells[layer])
-        rows, (hiddens[layer], cells[layer]) = run_fused(
-            data, parameters_of(cell), states, clamps.inside, decoder.training
+        before = hiddens[layer][order]
+        rows, (hidden, memory) = run_packed(
+            data,
+            packed.batch_sizes,
+            [clamp_all_recurrence(clamps.inside, parameters_of(cell))],
+            (before.unsqueeze(0), cells[layer][order].unsqueeze(0)),
+            decoder.training,
         )
-        rows = clamp_all(clamps.outside, rows)
-        run.outputs.append(rows)
+        hiddens[layer] = clamp_all(clamps.inside, hidden[0])[packed.unsorted_indices]
+        cells[layer] = clear_cells(clamps.inside, memory[0])[packed.unsorted_indices]
+        rows = clamp_all([*clamps.inside, *clamps.outside], rows)
+        if run.tapped:
+            run.outputs.append(unpack(rows))
         data = decoder.dropout_out_module(rows)
         if decoder.residuals and layer + 1 < decoder.num_layers:
-            # fairseq's residual is the state of the step before.
-            first = clamp_all(clamps.outside, before).unsqueeze(0)
-            data = data + torch.cat([first, rows[:-1]])
-    return data
+            data = data + _step_before(rows, packed.batch_sizes, clamp_all(clamps.outside, before))
+    return unpack(data)
+
+
+def _step_before(rows: Tensor, batch_sizes: Tensor, first: Tensor) -> Tensor:
+    """What stands one step before each packed row: fairseq's residual. ``first`` is step -1."""
+    padded = torch.cat([first, rows])
+    starts = len(first) - batch_sizes + batch_sizes.cumsum(0)  # of each step, in ``padded``
+    before = torch.cat([batch_sizes.new_zeros(1), starts[:-1]])
+    ranks = torch.arange(len(rows)) - torch.repeat_interleave(starts - len(first), batch_sizes)
+    return padded[(torch.repeat_interleave(before, batch_sizes) + ranks).to(rows.device)]
 
 
 def _run_steps(
@@ -162,7 +206,7 @@ def _run_steps(
         what is fed back next.
     """
     decoder = run.decoder
-    attend = None if decoder.attention is None else SharedAttention(decoder.attention, encoder_out)
+    attend = _attention(decoder.attention, encoder_out)
     if fed_back is not None and attend is not None:
         fed_back = clamp_all(run.attention.inside, fed_back)
     seen: list[list[Tensor]] = [[] for _ in decoder.layers]
@@ -175,7 +219,8 @@ def _run_steps(
             hiddens[layer] = clamp_all(clamps.inside, state)
             cells[layer] = clear_cells(clamps.inside, memory)
             out = clamp_all(clamps.outside, hiddens[layer])
-            seen[layer].append(out)
+            if run.tapped:
+                seen[layer].append(out)
             hidden = decoder.dropout_out_module(out)
             if decoder.residuals:
                 hidden = hidden + clamp_all(clamps.outside, before)
@@ -186,7 +231,7 @@ def _run_steps(
         if fed_back is not None:
             fed_back = out
         outs.append(clamp_all(run.attention.outside, out))
-    run.outputs = [torch.stack(rows) for rows in seen]
+    run.outputs = [torch.stack(rows) for rows in seen if rows]
     x = torch.stack(outs)
     if attend is None:
         return x, None, fed_back
@@ -194,10 +239,30 @@ def _run_steps(
     return x, torch.stack(weights, dim=1), fed_back
 
 
+def has_hooks(module: nn.Module) -> bool:
+    """Whether somebody else watches or changes what a module computes."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+
+
+def _attention(layer: Any, encoder_out: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
+    """From hidden states ``[batch, hidden]`` to attention's output and weights, if there is any."""
+    if layer is None:
+        return None
+    if not has_hooks(layer):
+        return SharedAttention(layer, encoder_out)
+
+    def attend(hidden: Tensor) -> tuple[Tensor, Tensor]:
+        output, weights = layer(hidden, encoder_out[0], encoder_out[3])
+        return output, weights.t()
+
+    return attend
+
+
 def _step(cell: Any, data: Tensor, states: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """As ``cell(data, states)``."""
-    if data.is_cpu and len(data) >= _ROWS_OF_FUSED_STEP and not torch.is_grad_enabled():
-        return run_fused(data.unsqueeze(0), parameters_of(cell), states, (), False)[1]
+    fused = data.is_cpu and len(data) >= _ROWS_OF_FUSED_STEP and not torch.is_grad_enabled()
+    if fused and not has_hooks(cell):
+        return run_fused(data.unsqueeze(0), parameters_of(cell), states, False)[1]
     hidden, memory = cell(data, states)
     return hidden, memory
 

@@ -33,8 +33,9 @@ class LSTMEncoderInstrument(Instrument):
 
     @staticmethod
     def fits(encoder: object) -> bool:
-        """Whether this is an encoder around one `nn.LSTM`."""
-        return isinstance(getattr(encoder, "lstm", None), nn.LSTM)
+        """Whether this is an encoder of tokens around one `nn.LSTM`."""
+        # Exactly that: a subclass may compute something else.
+        return type(getattr(encoder, "lstm", None)) is nn.LSTM and hasattr(encoder, "embed_tokens")
 
     @property
     def layers(self) -> list[Layer]:
@@ -85,17 +86,23 @@ class LayerwiseForward(ForwardOverride):
 
     module: nn.LSTM
 
-    def __call__(self, packed: PackedSequence, hx: Hidden) -> tuple[PackedSequence, Hidden]:
+    def __call__(
+        self, packed: PackedSequence, hx: Hidden | None = None
+    ) -> tuple[PackedSequence, Hidden]:
         """As `nn.LSTM.forward` on packed input.
 
         Args:
             packed: the embedded sentences.
-            hx: initial hidden and cell states, each ``[layers * directions, batch, hidden]``.
+            hx: initial hidden and cell states, each ``[layers * directions, batch, hidden]``; None
+                means 0.
         """
         lstm = self.module
         data, batch_sizes, sorted_indices, unsorted_indices = packed
-        hidden, cell = lstm.permute_hidden(hx, sorted_indices)
         directions = 2 if lstm.bidirectional else 1
+        if hx is None:
+            sizes = (lstm.num_layers * directions, int(batch_sizes[0]), lstm.hidden_size)
+            hx = data.new_zeros(sizes), data.new_zeros(sizes)
+        hidden, cell = lstm.permute_hidden(hx, sorted_indices)
         finals: list[Hidden] = []
         for layer in range(lstm.num_layers):
             states = slice(layer * directions, (layer + 1) * directions)

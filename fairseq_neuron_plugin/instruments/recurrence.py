@@ -37,6 +37,14 @@ def clamp_recurrence(parameters: Parameters, units: Tensor, values: Tensor) -> P
     return [weight_ih, weight_hh.index_fill(1, units, 0.0), bias_ih, bias_hh + constant]
 
 
+def clamp_all_recurrence(clamps: Sequence[Clamp], parameters: Parameters) -> Parameters:
+    """As `clamp_recurrence`, for clamps of whole layers, outermost first."""
+    # Last first: a column that is zeroed already adds nothing, so the innermost clamp wins.
+    for clamp in reversed(clamps):
+        parameters = clamp_recurrence(parameters, *clamp.on(parameters[0]))
+    return parameters
+
+
 def clamp_all(clamps: Sequence[Clamp], output: Tensor) -> Tensor:
     """``output`` ``[..., width]`` under all clamps, the last of them innermost."""
     for clamp in clamps:
@@ -53,33 +61,25 @@ def clear_cells(clamps: Sequence[Clamp], cell: Tensor) -> Tensor:
 
 
 def run_fused(
-    data: Tensor,
-    parameters: Parameters,
-    states: tuple[Tensor, Tensor],
-    clamps: Sequence[Clamp],
-    training: bool,
+    data: Tensor, parameters: Parameters, states: tuple[Tensor, Tensor], training: bool
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One LSTM layer in one direction over whole sequences, with its clamps.
+    """One LSTM layer in one direction over sequences of one length.
 
     Args:
         data: ``[length, batch, input]``.
         parameters: see `parameters_of`.
         states: hidden and cell state before the first step, ``[batch, hidden]`` each.
-        clamps: those inside the recurrence.
-        training: whether gradients are wanted.
+        training: whether the model trains.
 
     Returns:
         The hidden states ``[length, batch, hidden]`` and the states after the last step.
     """
-    # Last first: a column that is zeroed already adds nothing, so the innermost clamp wins.
-    for clamp in reversed(clamps):
-        parameters = clamp_recurrence(parameters, *clamp.on(data))
+    saves = training or torch.is_grad_enabled()  # cuDNN keeps nothing for backward otherwise
     hidden, cell = (state.unsqueeze(0).contiguous() for state in states)
     output, hidden, cell = torch._VF.lstm(
-        data, (hidden, cell), parameters, True, 1, 0.0, training, False, False
+        data, (hidden, cell), parameters, True, 1, 0.0, saves, False, False
     )
-    output, hidden = clamp_all(clamps, output), clamp_all(clamps, hidden)
-    return output, (hidden[0], clear_cells(clamps, cell[0]))
+    return output, (hidden[0], cell[0])
 
 
 def run_packed(
@@ -142,7 +142,7 @@ def _run_stretches(
         # Sequences are sorted by length: those that go on come first.
         before = states[0][:rows], states[1][:rows]
         flipped = piece.flip(0) if backward else piece
-        out, after = run_fused(flipped, parameters, before, (), False)
+        out, after = run_fused(flipped, parameters, before, False)
         out = out.flip(0) if backward else out
         outputs[number].copy_(out.flatten(0, 1))
         for state, new in zip(states, after, strict=True):

@@ -7,7 +7,8 @@ is kept.
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from ..instruments.base import ForwardOverride, Remove
 from ..instruments.lstm_decoder import DecoderForward, LSTMDecoderInstrument
+from ..projection import Projection
 from .target_scores import target_scores
 
 
@@ -33,43 +35,26 @@ def fast_target_scoring(model: nn.Module) -> Remove:
         What ends it and leaves the model as it was.
     """
     decoder = getattr(model, "decoder", None)
-    user = object()
-    joined: list[ForwardOverride] = []
+    stack = ExitStack()
     if not isinstance(decoder, nn.Module) or hasattr(model, "encoder"):
-        return partial(_leave_all, joined, user)
+        return stack.close
+    projection = Projection.of(model)
+    overrides: list[tuple[type[ForwardOverride], nn.Module]] = []
+    if projection is not None:
+        overrides = [(_FeaturesAsOutput, decoder), (_TargetProbabilities, model)]
     if LSTMDecoderInstrument.fits(decoder):
-        joined.append(DecoderForward.join(decoder, user))
-    if output_projection(model) is not None:
-        joined.append(_FeaturesAsOutput.join(decoder, user))
-        joined.append(_TargetProbabilities.join(model, user))
-    return partial(_leave_all, joined, user)
+        overrides.append((DecoderForward, decoder))
+    for kind, module in overrides:
+        user = _Scoring(projection)
+        stack.callback(kind.join(module, user).leave, user)
+    return stack.close
 
 
-def output_projection(model: nn.Module) -> tuple[Tensor, Tensor | None] | None:
-    """Weight ``[vocabulary, width]`` and bias of the output layer; None if it is anything else."""
-    from fairseq.models import BaseFairseqModel, FairseqDecoder
-    from fairseq.models.lstm import LSTMDecoder
-    from fairseq.models.transformer import TransformerDecoderBase
+@dataclass(eq=False, frozen=True)
+class _Scoring:
+    """One use of fast scoring."""
 
-    decoder: Any = model.decoder
-    for owner, base in ((model, BaseFairseqModel), (decoder, FairseqDecoder)):
-        for name in ("get_normalized_probs", "get_normalized_probs_scriptable"):
-            if getattr(type(owner), name, None) is not getattr(base, name):
-                return None
-    if getattr(decoder, "adaptive_softmax", None) is not None:
-        return None
-    own = type(decoder).output_layer
-    if own is LSTMDecoder.output_layer:
-        shared = decoder.share_input_output_embed
-        layer = decoder.embed_tokens if shared else decoder.fc_out
-    elif own is TransformerDecoderBase.output_layer:
-        layer = decoder.output_projection
-    else:
-        return None
-    # Exactly these: quantised and hooked layers compute something else.
-    if type(layer) not in (nn.Linear, nn.Embedding) or layer._forward_hooks:
-        return None
-    return layer.weight, getattr(layer, "bias", None)
+    projection: Projection | None
 
 
 class _FeaturesAsOutput(ForwardOverride):
@@ -96,20 +81,14 @@ class _TargetProbabilities(ForwardOverride):
         model: Any = self.module
         features, *others = net_output
         target = None if sample is None else sample.get("target")
-        projection = output_projection(model)
-        if projection is None or not torch.is_tensor(target):
+        if not torch.is_tensor(target):
             logits = type(model.decoder).output_layer(model.decoder, features)
             net_output = (logits, *others)
             probs: Tensor = type(model).get_normalized_probs(model, net_output, log_probs, sample)
             return probs
-        weight, bias = projection
+        weight, bias = self.users[-1].projection.weight, self.users[-1].projection.bias
         is_word = target.ne(model.decoder.dictionary.pad())
         scores = features.new_zeros(target.shape, dtype=torch.float32)
         found = target_scores(features[is_word], weight, bias, target[is_word])
         scores[is_word] = (found if log_probs else found.exp()).to(scores)
         return scores.unsqueeze(-1).expand(*target.shape, len(weight))
-
-
-def _leave_all(joined: list[ForwardOverride], user: object) -> None:
-    for override in reversed(joined):
-        override.leave(user)

@@ -33,7 +33,7 @@ class Projection:
         softmax, a hook, dropout that stays on.
         """
         decoder = getattr(model, "decoder", None)
-        if decoder is None or not hasattr(model, "encoder") or not _is_plain(model, decoder):
+        if decoder is None or not _is_plain(model, decoder):
             return None
         if _keeps(decoder, LSTMDecoder, "forward", "output_layer"):
             shared = decoder.share_input_output_embed
