@@ -160,6 +160,7 @@ class StoreWriter:
             "tokens_sha256": sha256(_lines(sentences)),
             **settings,
         }
+        self._made_folder = False
         self.complete = self._open()
 
     def missing(self) -> Iterator[tuple[int, int, int]]:
@@ -226,12 +227,24 @@ class StoreWriter:
         (self.path / _PARTIAL).replace(self.path / _MANIFEST)
         self.complete = True
 
+    def discard_empty(self) -> None:
+        """Leave nothing behind of a run that has written no shard."""
+        if self.complete or any(
+            self._shard_path(shard).exists() for shard in range(len(self.shards))
+        ):
+            return
+        (self.path / _PARTIAL).unlink(missing_ok=True)
+        if self._made_folder and not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def _open(self) -> bool:
-        remove_leftovers(self.path)
         for name in (_MANIFEST, _PARTIAL):
             if (self.path / name).exists():
                 self._check_same_run(read_json(self.path / name, "activation store"))
+                remove_leftovers(self.path)
                 return name == _MANIFEST
+        remove_leftovers(self.path, _PARTIAL)  # of a run that was killed while it wrote this
+        self._made_folder = not self.path.exists()
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} exists and is no activation store; choose another folder")
         write_json(self.path / _PARTIAL, self.manifest)

@@ -59,7 +59,11 @@ def side_of(model: nn.Module, space: NeuronSpace) -> str:
     """
     if not hasattr(model, "encoder"):
         return "text"
-    sides = {layer.name.split(".")[0] for layer in space.layers}
+    # A multilingual model has models.{pair}.encoder.…
+    sides = {
+        next((part for part in layer.name.split(".") if part in ("encoder", "decoder")), "")
+        for layer in space.layers
+    }
     if len(sides) > 1:
         raise UserError(
             "the encoder's rows belong to source words, the decoder's to target words: run twice, "
@@ -115,10 +119,14 @@ def extract(
         settings.rows_per_shard,
     )
     progress(len(corpus) - sum(last - first for _, first, last in writer.missing()))
-    with tap(model, ",".join(layer.name for layer in space.layers)) as layers:
-        reading = _Reading(session, corpus, settings, space, layers, writer.offsets)
-        for shard, first, last in writer.missing():
-            writer.write_blocks(shard, reading.blocks(first, last, progress))
+    try:
+        with tap(model, ",".join(layer.name for layer in space.layers)) as layers:
+            reading = _Reading(session, corpus, settings, space, layers, writer.offsets)
+            for shard, first, last in writer.missing():
+                writer.write_blocks(shard, reading.blocks(first, last, progress))
+    except UserError:
+        writer.discard_empty()  # or it would refuse the same call with the mistake mended
+        raise
     writer.finish()
     return Activations(output_dir)
 
@@ -159,6 +167,11 @@ class _Reading:
             for numbers in _batches(costs, first, end, self.settings.max_tokens):
                 self._read_batch(numbers, rows, int(self.offsets[first]))
                 progress(len(numbers))
+            if self.session.cfg.common.fp16 and not np.isfinite(rows).all():
+                raise UserError(
+                    f"sentences {first + 1} to {end}: an activation is not finite in half "
+                    "precision; leave out --fp16"
+                )
             yield rows
             first = end
 
@@ -258,6 +271,7 @@ def _settings(
                 "dtype": settings.dtype,
                 "batch": settings.max_tokens,
                 "precision": "fp16" if session.cfg.common.fp16 else "fp32",
+                "device": "cuda" if session.cuda else "cpu",
                 "overrides": session.cfg.common_eval.model_overrides,
                 **_ablation(session),
                 **found,
@@ -272,4 +286,6 @@ def _ablation(session: Session) -> dict[str, Any]:
     if not getattr(task, "ablate", None):
         return {}
     flags = ("ablate", "ablate_value", "ablate_scope", "ablate_layers", "ablate_acts")
-    return {flag: getattr(task, flag) for flag in flags if getattr(task, flag, None) is not None}
+    given = {flag: getattr(task, flag) for flag in flags if getattr(task, flag, None) is not None}
+    # The files that the flags name may change; this does with them.
+    return {**given, "ablated": session.task.ablation_digest}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -129,10 +130,17 @@ def new_folder(path: StrPath, what: str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_leftovers(folder: StrPath) -> None:
-    """Remove the temporary files that a killed `atomic_path` has left in a folder."""
+def remove_leftovers(folder: StrPath, name: str | None = None) -> None:
+    """Remove the temporary files that a killed `atomic_path` has left in a folder.
+
+    Args:
+        folder: one of this package's own.
+        name: of the file that was being written; None means any.
+    """
+    target = ".+" if name is None else re.escape(name)
     for path in Path(folder).glob(".*.partial*"):
-        path.unlink(missing_ok=True)
+        if re.fullmatch(rf"\.{target}\.partial\d+", path.name) and path.is_file():
+            path.unlink(missing_ok=True)
 
 
 def refuse_existing(path: StrPath, what: str) -> None:

@@ -20,8 +20,11 @@ from .errors import UserError
 from .files import StrPath
 
 
-def check_checkpoint(path: StrPath) -> None:
+def check_checkpoint(path: StrPath) -> Mapping[str, Any]:
     """Read a checkpoint with the safe loader alone.
+
+    Returns:
+        Its content; the tensors are mapped, not read.
 
     Raises:
         UserError: missing, damaged, no fairseq checkpoint, or holding anything but data: nothing
@@ -47,6 +50,34 @@ def check_checkpoint(path: StrPath) -> None:
         raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
     if not isinstance(state, dict) or "model" not in state or not ({"args", "cfg"} & state.keys()):
         raise UserError(f"{path} is no fairseq checkpoint: it has no model or no configuration")
+    return state
+
+
+def saved_settings(state: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """The settings of the ``model`` or the ``task`` in a checkpoint, of any age."""
+    config = state.get("cfg")
+    settings = state["args"] if config is None else config[part]
+    return settings if isinstance(settings, Mapping) else vars(settings)
+
+
+def _check_known(path: StrPath, state: Mapping[str, Any], with_task: bool) -> None:
+    """`UserError` if fairseq has no such architecture, or no such task."""
+    from fairseq.models import ARCH_MODEL_REGISTRY, MODEL_REGISTRY
+    from fairseq.tasks import TASK_REGISTRY
+
+    asked: list[tuple[str, str, tuple[Mapping[str, Any], ...]]] = [
+        ("model", "arch", (ARCH_MODEL_REGISTRY, MODEL_REGISTRY))
+    ]
+    if with_task:
+        asked.append(("task", "task", (TASK_REGISTRY,)))
+    for part, old_key, registries in asked:
+        settings = saved_settings(state, part)
+        name = settings.get("_name") or settings.get(old_key)
+        if name and not any(name in registry for registry in registries):
+            what = {"model": "architecture", "task": "task"}[part]
+            raise UserError(
+                f"checkpoint {path} is of {what} {name}, which is not known here; give --user-dir"
+            )
 
 
 def load_model(
@@ -91,7 +122,7 @@ def load_ensemble(
     from fairseq import checkpoint_utils
 
     for path in paths:
-        check_checkpoint(path)
+        _check_known(path, check_checkpoint(path), with_task=task is None)
     with user_errors(f"checkpoint {paths[0]}"):
         models, saved, task = checkpoint_utils.load_model_ensemble_and_task(
             [str(path) for path in paths], arg_overrides=dict(overrides), task=task
@@ -122,6 +153,11 @@ def user_errors(what: str) -> Iterator[None]:
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{what} cannot be used: {str(error).splitlines()[0]}") from error
+    except (ValueError, AssertionError, TypeError, IndexError) as error:
+        if "cannot mmap an empty file" in str(error):
+            raise UserError(f"{what}: the split is empty: it holds no sentence") from error
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{what} cannot be used: {detail[:300]}") from error
     except Exception as error:
         if "Could not infer language pair" not in str(error):
             raise

@@ -127,3 +127,55 @@ def test_temporary_files_of_a_killed_run_are_removed(tmp_path) -> None:
     (tmp_path / "acts" / ".partial.json.partial123").write_text("{")
     acts = write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
     assert not list(acts.path.glob(".*"))
+    (acts.path / ".tokens.txt.partial7").touch()
+    (acts.path / ".my.partial.txt").touch()
+    (acts.path / ".x.partial1").mkdir()
+    write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE)
+    assert {path.name for path in acts.path.glob(".*")} == {".my.partial.txt", ".x.partial1"}
+
+
+def test_nothing_is_removed_from_a_foreign_folder(tmp_path) -> None:
+    (tmp_path / ".tokens.txt.partial7").touch()
+    with pytest.raises(UserError, match="no activation store"):
+        write_store(tmp_path, ROWS, SENTENCES, SPACE)
+    assert (tmp_path / ".tokens.txt.partial7").exists()
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_run_without_a_shard_leaves_nothing(tmp_path, existed: bool) -> None:
+    folder = tmp_path / "acts"
+    if existed:
+        folder.mkdir()
+    StoreWriter(folder, SENTENCES, SPACE, "float16", {}, 2).discard_empty()
+    assert folder.exists() == existed
+    writer = StoreWriter(folder, SENTENCES, SPACE, "float32", {}, 2)
+    writer.write(0, ROWS[:2])
+    writer.discard_empty()
+    assert len(list(writer.missing())) == len(writer.shards) - 1
+    assert (folder / "partial.json").exists()
+
+
+MASK = ROWS[:, 1] % 2 == 0
+KEYS = [
+    *(0, -1, np.int64(6), (slice(None), 1), ([0, 6],), [0, 1], [], (3, 2), (-2, [1, 4])),
+    *(slice(None, None, 2), slice(None, None, -1), slice(6, 1, -2), slice(5, 5), (slice(5, 5), 1)),
+    *(MASK, MASK.tolist(), (MASK, 2), (MASK, slice(1, 3)), np.array([[0, 6], [3, -1]])),
+    *(([0, 5], [1, 2]), (slice(1, 6), [0, 3]), (slice(1, 6, 3), -1), ..., (..., 1), ROWS > 9),
+    *(None, (slice(None), None), (slice(2, 4), slice(0, 0))),
+]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=str)
+@pytest.mark.parametrize("rows_per_shard", [2, 100])
+def test_rows_are_indexed_as_numpy_does(tmp_path, key, rows_per_shard: int) -> None:
+    acts = write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE, rows_per_shard=rows_per_shard)
+    found = acts.array[key]
+    assert np.shape(found) == np.shape(ROWS[key])
+    assert np.array_equal(found, ROWS[key])
+
+
+@pytest.mark.parametrize("key", [7, -8, [0, 7], 1.5, [0.5], (0, 5), (slice(None), 5), "a"])
+def test_what_numpy_refuses_is_refused(tmp_path, key) -> None:
+    acts = write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE, rows_per_shard=2)
+    with pytest.raises(IndexError):
+        acts.array[key]

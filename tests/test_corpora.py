@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -302,7 +303,10 @@ FLAGS = [
     (
         "multi_simple_epoch",
         ["--task", "neuron_translation_multi_simple_epoch", "--encoder-langtok", "tgt"],
-        ["--lang-pairs", "en-de,de-en", "--decoder-langtok", "--lang-tok-style", "multilingual"],
+        [
+            *("--lang-pairs", "en-de,de-en", "--decoder-langtok"),
+            *("--lang-tok-style", "multilingual", "--langtoks-specs", "main"),
+        ],
     ),
 ]
 
@@ -310,6 +314,53 @@ FLAGS = [
 @pytest.mark.parametrize(("model", "given", "expected"), FLAGS)
 def test_task_flags(zoo: Zoo, model: str, given: list[str], expected: list[str]) -> None:
     assert task_flags(zoo.checkpoint(model), given) == expected
+
+
+MAIN = {"main": (None, "tgt")}
+SAVED = [
+    ({"lang_dict": "langs.txt"}, [], ["--lang-dict", "langs.txt"]),
+    ({"lang_dict": "langs.txt"}, ["--langs", "en,de"], []),
+    ({"langtoks": MAIN, "decoder_langtok": True}, [], ["--decoder-langtok"]),
+    (
+        {"langtoks": {**MAIN, "mined": [None, "x"]}},
+        [],
+        ["--langtoks", "{{main}, 'mined': [None, 'x']}"],
+    ),
+    ({"langtoks": "exit()"}, [], []),
+    ({"langtoks": {"main": torch.zeros(1)}}, [], []),
+    ({"extra_data": {"mined": "a/b"}}, [], ["--extra-data", "{'mined': 'a/b'}"]),
+    ({"langtoks_specs": ["main", "mined"]}, [], ["--langtoks-specs", "main,mined"]),
+    ({"fixed_dictionary": "{tmp}/dict"}, [], ["--fixed-dictionary", "{tmp}/dict"]),
+    ({"source_dict": "{tmp}/none", "target_dict": None}, [], []),
+]
+
+
+@pytest.mark.parametrize(("saved", "given", "expected"), SAVED)
+def test_saved_languages_are_kept(tmp_path, saved: dict, given: list, expected: list) -> None:
+    (tmp_path / "dict").touch()
+
+    def fill(value):
+        return value.replace("{tmp}", str(tmp_path)) if isinstance(value, str) else value
+
+    args = {"task": "translation_multi_simple_epoch", **{k: fill(v) for k, v in saved.items()}}
+    torch.save({"model": {}, "args": Namespace(**args), "cfg": None}, tmp_path / "x.pt")
+    filled = [fill(part).replace("{main}", "'main': (None, 'tgt')") for part in expected]
+    name = ["--task", "translation_multi_simple_epoch"]
+    assert task_flags(tmp_path / "x.pt", given) == [*name, *filled]
+
+
+def test_language_tokens_other_than_in_training_are_refused(zoo: Zoo) -> None:
+    with pytest.raises(UserError, match="cannot be used: --encoder-langtok should be"):
+        open_model(zoo, CASES[12], "--encoder-langtok", "src")
+
+
+def test_the_printed_line_names_the_direction(zoo: Zoo, texts, tmp_path) -> None:
+    result = call(
+        *("fairseq-neuron-extract", zoo.data("joined"), "--path", zoo.checkpoint("multilingual")),
+        *("-s", "en", "-t", "de", "--cpu", "--input", texts[0] / "en"),
+        *("--output-dir", tmp_path / "acts"),
+    )
+    assert result.stdout.splitlines()[0].endswith("encoder.layers.1 (32), en-de")
 
 
 def test_packed_sentences() -> None:

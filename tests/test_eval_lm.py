@@ -126,6 +126,8 @@ def test_folder_and_continuation(zoo, rankings, tmp_path) -> None:
     assert header == "ranking,order,ablated,share,loss,perplexity,tokens,sentences,seconds"
     whole = json.loads((folder / "sweep.json").read_text())
     assert "|sample_break_mode:none|tokens_per_sample:64|" in whole["signature"]
+    assert "|task:language_modeling|" in whole["signature"]
+    assert "|batch:tokens36000|device:cpu|" in whole["signature"]
     assert f"{whole['rows'][0]['perplexity']:.2f}" in first.stdout
 
     for name in ("sweep.json", "sweep.csv", "sweep.png"):
@@ -196,6 +198,9 @@ def test_words_of_subwords(zoo, rankings, tmp_path) -> None:
         (("--gen-subset", "nowhere"), "nowhere"),
         (("--output-word-probs", *FIT), "does without --output-word-probs"),
         (("--num-shards", "2", *FIT), "does without --num-shards"),
+        (("--shard-id", "1", *FIT), "does without --shard-id"),
+        (("--distributed-world-size", "99", *FIT), "does without --distributed-world-size"),
+        (("--results-path", "nowhere", *FIT), "does without --results-path"),
         (("--self-target", *FIT), "Unsupported language modeling target: self"),
         (("--post-process", "sentencepiece", *FIT), "no words with --post-process sentencepiece"),
         (("--ablate-value", "nan", *FIT), "not 'nan'"),

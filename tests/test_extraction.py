@@ -13,12 +13,15 @@ import numpy as np
 import pytest
 import torch
 from tiny_models import TinyModels, run
+from toy import multilingual_model
 
 import fairseq_neuron_plugin as fnp
 from fairseq_neuron_plugin.corpora import read_split, read_text
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.extraction import ExtractionSettings, extract
+from fairseq_neuron_plugin.extraction import ExtractionSettings, extract, side_of
 from fairseq_neuron_plugin.loading import open_session
+from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
+from fairseq_neuron_plugin.ranking import Ranking
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +118,53 @@ def test_ensemble_is_refused(tiny, tmp_path) -> None:
     two = open_session([str(tiny.data), "--path", f"{tiny.stock}:{tiny.neuron}", "--cpu"])
     with pytest.raises(UserError, match="not from an ensemble"):
         extract(two, read_split(two, "test"), tmp_path / "acts", ExtractionSettings())
+
+
+def test_an_ablation_is_read_again_when_its_ranking_has_changed(tiny, tmp_path) -> None:
+    space = NeuronSpace((Layer("encoder.layers.0", 48), Layer("encoder.layers.1", 48)))
+    path, signatures = tmp_path / "r.json", []
+    for order in (np.arange(96), np.arange(96), np.arange(96)[::-1]):
+        Ranking("random", order, np.zeros(96), space=space).save(path)
+        session = open_session(
+            [
+                *(str(tiny.data), "--path", str(tiny.stock), "--cpu"),
+                *("--task", "neuron_translation", "--ablate", f"{path}:top:5"),
+            ]
+        )
+        folder = tmp_path / f"acts{len(signatures)}"
+        acts = extract(session, read_split(session, "test"), folder, ExtractionSettings())
+        signatures.append(acts.signature)
+        assert not acts.array[:, order[:5]].any()
+    assert signatures[0] == signatures[1] != signatures[2]
+    assert "|device:cpu|" in signatures[0]
+
+
+@pytest.mark.parametrize("neuron", ["models.en-de.encoder", "encoder", "models.en-de.decoder"])
+def test_side_of_a_multilingual_model(neuron: str) -> None:
+    model = multilingual_model(distinct_encoders=True)
+    space = NeuronSpace((Layer(f"{neuron}.layers.0.encoder_attn", 3),))
+    assert side_of(model, space) == ("target" if "decoder" in neuron else "source")
+
+
+def test_what_does_not_fit_leaves_no_folder(session, tiny, tmp_path, monkeypatch) -> None:
+    """What the error recommends works afterwards."""
+    corpus = read_text(session, tiny.corpus / "test.en")
+    bias = session.models[0].encoder.embed_tokens.weight
+    monkeypatch.setattr(bias, "data", bias.data * 1e8)
+    settings = ExtractionSettings("encoder.embed_tokens", dtype="float16")
+    with pytest.raises(UserError, match="use --dtype float32"):
+        extract(session, corpus, tmp_path / "acts", settings)
+    assert not (tmp_path / "acts").exists()
+    extract(session, corpus, tmp_path / "acts", ExtractionSettings("encoder.embed_tokens"))
+
+
+def test_half_precision_that_overflows_is_an_error(tiny, tmp_path) -> None:
+    half = open_session([str(tiny.data), "--path", str(tiny.stock), "--cpu", "--fp16"])
+    half.models[0].encoder.embed_tokens.weight.data *= 1e6
+    corpus = read_text(half, tiny.corpus / "test.en")
+    with pytest.raises(UserError, match="not finite in half precision"):
+        extract(half, corpus, tmp_path / "acts", ExtractionSettings("encoder.embed_tokens"))
+    assert not (tmp_path / "acts").exists()
 
 
 def test_sentence_too_long(tiny, tmp_path) -> None:

@@ -6,13 +6,20 @@ import csv
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
 from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
+from tiny_zoo import Zoo
 
+from fairseq_neuron_plugin.generation import CompactGenerator
+from fairseq_neuron_plugin.loading import open_session
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.ranking import Ranking
+from fairseq_neuron_plugin.sweeps.decoding import Translator
+from fairseq_neuron_plugin.sweeps.scoring import Scorer
+from fairseq_neuron_plugin.sweeps.translation import TranslationEvaluator
 
 SPACE = NeuronSpace((Layer("encoder.layers.0", WIDTH), Layer("encoder.layers.1", WIDTH)))
 FLAGS = ("--cpu", "--required-batch-size-multiple", "1", "--max-len-a", "2", "--max-len-b", "5")
@@ -191,6 +198,15 @@ def test_validate_and_interactive_ablate(tiny) -> None:
         (("--tokenizer", "nonsense"), "--tokenizer"),
         (("--bpe", "subword_nmt", "--bpe-codes", "nowhere"), "--bpe subword_nmt cannot be used"),
         (("--user-dir", "nowhere"), "not found"),
+        (("--num-shards", "2"), "does without --num-shards"),
+        (("--shard-id", "1"), "does without --shard-id"),
+        (("--distributed-world-size", "99"), "does without --distributed-world-size"),
+        (("--distributed-rank", "1"), "does without --distributed-rank"),
+        (("--skip-invalid-size-inputs-valid-test",), "does without --skip-invalid-size-inputs"),
+        (("--beam", "3", "--nbest", "2"), "does without --nbest"),
+        (("--print-alignment",), "does without --print-alignment"),
+        (("--results-path", "nowhere"), "does without --results-path"),
+        (("--scoring", "chrf"), "does without --scoring"),
     ],
 )
 def test_flags_that_a_sweep_refuses(tiny, rankings, tmp_path, flags, message) -> None:
@@ -226,3 +242,98 @@ def test_same_ids_over_other_layers_are_another_run(tiny, rankings, tmp_path) ->
         )
     assert result.returncode == 2
     assert "holds another run: its neurons" in result.stderr
+
+
+def test_moses_is_not_installed(tiny, rankings, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacremoses", None)
+    refused = call(
+        *("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, "--ranking", rankings[0]),
+        *("--ablate", "0", "--tokenizer", "moses", "--output-dir", tmp_path / "s"),
+    )
+    assert refused.returncode == 2
+    assert "--tokenizer moses cannot be used: " in refused.stderr.splitlines()[-1]
+
+
+def evaluator(data, path, *flags: str) -> TranslationEvaluator:
+    session = open_session([str(data), "--path", str(path), *FLAGS, *flags])
+    translator = Translator(session, "test")
+    return TranslationEvaluator(translator, Scorer(translator.references(), "data"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "changed"),
+    [
+        (("--batch-size", "7"), {"batch": "sentences7"}),
+        (("--batch-size", "7", "--max-tokens", "300"), {"batch": "sentences7,tokens300"}),
+        (("--task", "neuron_translation"), {}),
+        (("--left-pad-source",), {"left_pad_source": False}),
+    ],
+)
+def test_settings(tiny, flags, changed) -> None:
+    plain = evaluator(tiny.data, tiny.stock)
+    assert isinstance(plain.translator.generator, CompactGenerator)
+    usual = {"task": "translation", "source_lang": "en", "target_lang": "de", "device": "cpu"}
+    assert plain.settings().items() >= {**usual, "batch": "tokens12000"}.items()
+    other = evaluator(tiny.data, tiny.stock, *flags)
+    assert other.settings() == {**plain.settings(), **changed}
+
+
+def test_settings_know_the_language_tokens(zoo: Zoo) -> None:
+    given = (zoo.data("joined"), zoo.checkpoint("multi_simple_epoch"), "-s", "en", "-t", "de")
+    given = (*given, "--task", "translation_multi_simple_epoch", "--lang-pairs", "en-de,de-en")
+    given = (*given, "--encoder-langtok", "src", "--decoder-langtok")
+    both, one = evaluator(*given), evaluator(*given[:-1])
+    assert both.data_hash() == one.data_hash()  # the decoder's first symbol is no part of it
+    found = both.settings()
+    assert found.pop("decoder_langtok") is True
+    assert {**one.settings(), "langtoks": found["langtoks"]} == found
+
+
+MULTILINGUAL = {
+    "multi_simple_epoch": ("--encoder-langtok", "src", "--decoder-langtok"),
+    "multilingual": ("--encoder-langtok", "tgt"),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "flags"),
+    [
+        ("multi_simple_epoch", ()),
+        ("multi_simple_epoch", ("--lang-tok-replacing-bos-eos",)),
+        ("multilingual", ()),
+    ],
+)
+def test_multilingual_equals_stock_generate(zoo: Zoo, tmp_path, model: str, flags) -> None:
+    """The sweep takes task and language tokens from the checkpoint; stock fairseq is told them."""
+    space = NeuronSpace((Layer("encoder.layers.0", 32),))
+    Ranking("random", np.arange(32), np.zeros(32), space=space).save(tmp_path / "r.json")
+    given = (zoo.data("joined"), "--path", zoo.checkpoint(model), "-s", "en", "-t", "de")
+    given = (*given, "--beam", "3", *FLAGS, *flags)
+    result = call(
+        *("fairseq-neuron-generate", *given, "--ranking", tmp_path / "r.json", "--ablate", "0"),
+        *("--order", "top", "--output-dir", tmp_path / "s"),
+    )
+    assert result.returncode == 0, result.stderr
+    task = "multilingual_translation"
+    if model == "multi_simple_epoch":
+        task = "translation_multi_simple_epoch"
+    stock = call(
+        *("fairseq-generate", *given, "--task", task, "--lang-pairs", "en-de,de-en"),
+        *MULTILINGUAL[model],
+    )
+    assert stock.returncode == 0, stock.stderr
+    found = (tmp_path / "s" / "hypotheses" / "r.top.00000.txt").read_text().split("\n")[:-1]
+    assert found == hypotheses(stock.stdout, "D")
+    assert len(set(found)) > 10
+    references = re.findall(r"^T-(\d+)\t(.*)$", stock.stdout, flags=re.M)
+    expected = [text for _, text in sorted(references, key=lambda pair: int(pair[0]))]
+    assert (tmp_path / "s" / "reference.txt").read_text().split("\n")[:-1] == expected
+
+
+def test_a_language_model_does_not_translate(zoo: Zoo, rankings, tmp_path) -> None:
+    refused = call(
+        *("fairseq-neuron-generate", zoo.data("text"), "--path", zoo.checkpoint("lstm_lm")),
+        *("--ranking", rankings[0], "--ablate", "0", "--output-dir", tmp_path / "s"),
+    )
+    assert refused.returncode == 2
+    assert "a language model does not translate" in refused.stderr.splitlines()[-1]

@@ -20,19 +20,16 @@ from fairseq.data.indexed_dataset import make_builder
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.multilingual_language_modeling import MultilingualLanguageModelingTask
 from tiny_models import USER_DIR, call, run
-from toy import multilingual_model
 
 from fairseq_neuron_plugin import tap
 from fairseq_neuron_plugin.activations import write_store
-from fairseq_neuron_plugin.errors import UserError
 from fairseq_neuron_plugin.files import sha256_file
-from fairseq_neuron_plugin.loading import load_ensemble
+from fairseq_neuron_plugin.loading import load_ensemble, open_session
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.ranking import Ranking
 from fairseq_neuron_plugin.tasks.ablation import AblationMixin
 from fairseq_neuron_plugin.tasks.flags import AblationConfig, register_neuron_task
 from fairseq_neuron_plugin.tasks.lm_batches import CountedBatches
-from fairseq_neuron_plugin.tasks.started import check_shared
 
 NEURONS = [0, 5, 6, 7, 20, 23, 30, 47]  # in both directions of the LSTM encoder
 FFN_WIDTH = 64
@@ -345,6 +342,11 @@ _T, _LM = "translation", "language_modeling"
         ("generate", _T, ("--ablate", "1", "--ablate-value", "nan"), "finite values"),
         ("generate", _T, ("--ablate", "1", "--ablate-value", "1e6", "--fp16"), "torch.float16"),
         ("eval-lm eos", _LM, ("--ablate", "1", "--ablate-value", "1e6", "--fp16"), "float16"),
+        (
+            *("eval-lm eos", _LM),
+            ("--ablate", "decoder.layers.1:0-47", "--ablate-value", "65000", "--fp16"),
+            "the score of a token is not finite",
+        ),
         ("generate", _T, ("--ablate", "1", "--ablate-value", "mean"), "needs --ablate-acts"),
         ("generate", _T, ("--ablate", "1", "--ablate-acts", "acts"), "is for --ablate-value mean"),
         (
@@ -386,6 +388,19 @@ def test_validate_refuses_a_task_that_the_checkpoint_is_not_of(models, given, ch
     result = models.run("validate", checkpoint, models.path(checkpoint), "--task", given)
     assert result.returncode == 2
     assert f"does not fit a checkpoint of task {checkpoint}" in result.stderr.splitlines()[-1]
+
+
+def test_a_checkpoint_that_is_not_where_its_name_says_is_not_hashed(models, tmp_path) -> None:
+    """With --checkpoint-suffix, say."""
+    (tmp_path / "r.json").touch()
+    spec = ranking(tmp_path / "r.json", "0" * 64)
+    (tmp_path / "m-x.pt").symlink_to(models.path("translation"))
+    result = models.run(
+        *("generate", "translation", tmp_path / "m.pt", "--checkpoint-suffix=-x"),
+        *("--ablate", spec),
+        neuron=True,
+    )
+    assert result.returncode == 0, result.stderr
 
 
 def test_more_models_than_specs(models) -> None:
@@ -464,12 +479,30 @@ def test_samples_that_batching_drops_are_counted(models) -> None:
     assert f"only {translated} of 101 samples are in a batch" in result.stderr
 
 
-def test_directions_with_encoders_of_their_own_are_not_mixed_up() -> None:
-    check_shared(multilingual_model(distinct_encoders=False), ["encoder.layers.0"])
-    model = multilingual_model(distinct_encoders=True)
-    check_shared(model, ["decoder.layers.0"])
-    with pytest.raises(UserError, match="3 directions of this model have 2 encoders"):
-        check_shared(model, ["decoder.layers.0", "encoder.layers.0"])
+def test_directions_with_encoders_of_their_own_are_not_mixed_up(models, zoo, tmp_path) -> None:
+    result = call(
+        *("fairseq-train", zoo.data("joined"), "--cpu", "--task", "multilingual_translation"),
+        *("--arch", "multilingual_transformer", *_BOTH, "--share-decoders", "--optimizer", "adam"),
+        *("--encoder-embed-dim", "32", "--encoder-ffn-embed-dim", "64", "--encoder-layers", "2"),
+        *("--encoder-attention-heads", "4", "--decoder-embed-dim", "32", "--decoder-layers", "1"),
+        *("--decoder-ffn-embed-dim", "64", "--decoder-attention-heads", "4", "--max-update", "1"),
+        *("--batch-size", "8", "--disable-validation", "--num-workers", "0"),
+        *("--save-dir", tmp_path),
+    )
+    assert result.returncode == 0, result.stderr
+    stock, edited = tmp_path / "checkpoint_last.pt", tmp_path / "edited.pt"
+    state = torch.load(stock, weights_only=True)
+    part = {k: v for k, v in state["model"].items() if k.startswith("models.en-de.encoder.")}
+    edit_ffn(part, torch.zeros(len(NEURONS)))  # in place
+    torch.save(state, edited)
+    task, spec = "multilingual_translation", f"models.en-de.encoder.layers.1.ffn:{SPEC}"
+    ablated = models.run("validate", task, stock, "--ablate", spec, neuron=True)
+    assert result_of(ablated).same_as(result_of(models.run("validate", task, edited)))
+    never = models.run(
+        "validate", task, stock, "--ablate", spec, "-s", "de", "-t", "en", neuron=True
+    )
+    assert never.returncode == 2
+    assert "models.en-de.encoder.layers.1.ffn" in never.stderr.splitlines()[-1]
 
 
 # --- registering -----------------------------------------------------------------------------
@@ -493,3 +526,18 @@ def test_the_shims_are_applied_once() -> None:
     before = checkpoint_utils.load_checkpoint_to_cpu
     follow_loading()
     assert checkpoint_utils.load_checkpoint_to_cpu is before
+
+
+def test_eval_lm_leaves_the_model_as_it_was(zoo) -> None:
+    """Targets are scored fast while its batches are run through, and not a moment longer."""
+    flags = ["--path", str(zoo.checkpoint("lstm_lm")), "--task", "neuron_language_modeling"]
+    session = open_session([str(zoo.data("text")), *flags, "--cpu"], language_model=True)
+    model, dataset = session.models[0], session.load_split("valid")
+    replaced = {"get_normalized_probs"}
+    batches = session.task.eval_lm_dataloader(dataset, max_tokens=500, num_workers=0)
+    assert not replaced & vars(model).keys()
+    for batch in batches:
+        assert replaced <= vars(model).keys()
+        model(**batch["net_input"])
+    assert not replaced & vars(model).keys()
+    assert not {"output_layer", "extract_features"} & vars(model.decoder).keys()

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fairseq.data.indexed_dataset import make_builder
 from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
 
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
@@ -85,6 +86,21 @@ def test_corrupt_and_missing_checkpoints(tiny, tmp_path) -> None:
     assert line.endswith("error: checkpoint not found: " + str(tmp_path / "none.pt"))
 
 
+def empty_splits(tiny: TinyModels, folder: Path) -> Path:
+    """A data folder with a split of blank lines, and one of no line."""
+    data = folder / "splits"
+    data.mkdir()
+    for side in ("en", "de"):
+        (data / f"dict.{side}.txt").symlink_to(tiny.data / f"dict.{side}.txt")
+        for name, sentences in (("blank", 2), ("zero", 0)):
+            prefix = data / f"{name}.en-de.{side}"
+            builder = make_builder(f"{prefix}.bin", "mmap", vocab_size=100)
+            for _ in range(sentences):
+                builder.add_item(torch.tensor([2]))
+            builder.finalize(f"{prefix}.idx")
+    return data
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -102,13 +118,35 @@ def test_corrupt_and_missing_checkpoints(tiny, tmp_path) -> None:
         ({"--bpe": "gpt2x"}, "--bpe"),
         ({"--pool": "max"}, "--pool"),
         ({"--beem": "3"}, "unrecognized arguments: --beem 3"),
+        ({"--tokenizer": "moses"}, "--tokenizer does nothing here: words are read as they stand"),
+        ({"--num-shards": "2"}, "--num-shards does nothing here"),
+        ({"--shard-id": "1"}, "--shard-id does nothing here"),
+        ({"--distributed-world-size": "2"}, "--distributed-world-size does nothing here"),
+        ({"--batch-size": "2"}, "--batch-size does nothing here: give the size"),
+        ({"--max-sentences": "2"}, "--max-sentences does nothing here"),
+        ({"--input": None, "--gen-subset": "blank"}, "the corpus is empty"),
+        ({"--input": None, "--gen-subset": "blank", "--layers": "decoder.*"}, "corpus is empty"),
+        ({"--input": None, "--gen-subset": "zero"}, "the split is empty: it holds no sentence"),
+        ({"--model-overrides": "{'encoder_layers': 'two'}"}, "checkpoint_best.pt cannot be used: "),
+        ({"--path": "{tmp}/unknown.pt"}, "is of architecture nowhere, which is not known here"),
+        (
+            {"--task": "translation_multi_simple_epoch", "--lang-pairs": "en-de", "-s": "en"},
+            "language pair en-None",
+        ),
     ],
 )
 def test_extract_refuses(tiny, tmp_path, changes, message) -> None:
     (tmp_path / "empty").write_text("\n\n")
     (tmp_path / "latin1").write_bytes("für".encode("latin-1"))
+    if "--gen-subset" in changes:
+        changes = {"data": str(empty_splits(tiny, tmp_path)), **changes}
+    if changes.get("--path"):
+        state = torch.load(tiny.stock, weights_only=True)
+        vars(state["cfg"]["model"]).update(_name="nowhere", arch="nowhere")
+        torch.save(state, tmp_path / "unknown.pt")
     filled = {
-        name: value.format(tmp=tmp_path) if value else value for name, value in changes.items()
+        name: value.replace("{tmp}", str(tmp_path)) if value else value
+        for name, value in changes.items()
     }
     assert message.format(tmp=tmp_path) in refused(*extract_command(tiny, tmp_path, **filled))
     assert not (tmp_path / "acts").exists()

@@ -34,9 +34,9 @@ def build_parser() -> CommandParser:
         PROG,
         "Read the activation of every neuron for every word of a corpus: of source words for "
         "layers of the encoder, of target words for layers of the decoder, which has read them "
-        "then, teacher-forced. Task and language tokens are the checkpoint's. Every flag of "
-        "fairseq-generate is understood too (--source-lang, --task, --user-dir, --bpe, "
-        "--post-process, --max-tokens, --fp16, --cpu, --model-overrides, ...).",
+        "then, teacher-forced. Task and language tokens are the checkpoint's. The flags of "
+        "fairseq-generate are understood too (--source-lang, --task, --user-dir, --bpe, "
+        "--post-process, --fp16, --cpu, --model-overrides, ...).",
         EXAMPLE,
     )
     parser.add_argument("data", help="folder with the dictionaries (and the binarised split)")
@@ -61,13 +61,26 @@ def build_parser() -> CommandParser:
         "model decoder.layers.*)",
     )
     parser.add_argument(
-        "--pool", choices=POOLINGS, default="last", help="which subword stands for a word"
+        "--pool",
+        choices=POOLINGS,
+        default="last",
+        help="which subword stands for a word (default: %(default)s)",
     )
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="how values are stored")
+    parser.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="how values are stored (default: %(default)s)",
+    )
     parser.add_argument(
         "--sentence-end", action="store_true", help="also keep the row of the sentence end, </s>"
     )
-    parser.add_argument("--max-tokens", type=int, default=4000, help="symbols in a batch")
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=4000,
+        help="symbols in a batch, padding included (default: %(default)s)",
+    )
     parser.add_argument(
         "--list-layers", action="store_true", help="print names and widths of the layers and end"
     )
@@ -87,6 +100,7 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
             raise UserError("give a corpus: --gen-subset SPLIT or --input TEXT")
         if not args.output_dir:
             raise UserError("--output-dir is missing: where should the activations go?")
+    _refuse_ignored(fairseq_flags)
     quiet_fairseq()
     # A CPU kernel is kept for each shape of batch; by default so many that memory grows with the
     # corpus.
@@ -113,7 +127,7 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
         acts = extract(session, corpus, args.output_dir, settings, command, progress)
     print(
         f"{args.output_dir}: {len(acts)} words of {len(acts.sentences)} sentences, "
-        f"{acts.layers.size} neurons: {acts.layers.describe()}"
+        f"{acts.layers.size} neurons: {acts.layers.describe()}{_direction(session)}"
     )
     symbols, unknown = acts.manifest["symbols"], acts.manifest["unknown_symbols"]
     print(
@@ -121,6 +135,33 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
         f"{acts.manifest['unknown_words']} words"
     )
     print(acts.signature)
+
+
+# Flags of fairseq-generate that would do nothing here, and what to do instead.
+_IGNORED = {
+    "--tokenizer": "words are read as they stand; tokenise the text first",
+    "--num-shards": "a corpus is read as a whole; cut the text into parts instead",
+    "--shard-id": "a corpus is read as a whole; cut the text into parts instead",
+    "--batch-size": "give the size of a batch in symbols: --max-tokens",
+    "--max-sentences": "give the size of a batch in symbols: --max-tokens",
+    "--skip-invalid-size-inputs-valid-test": "every sentence is read, or it is an error",
+    "--distributed-": "one process reads the corpus",
+}
+
+
+def _refuse_ignored(fairseq_flags: Sequence[str]) -> None:
+    for flag in (part.partition("=")[0] for part in fairseq_flags if part.startswith("--")):
+        for ignored, instead in _IGNORED.items():
+            if flag == ignored or (ignored.endswith("-") and flag.startswith(ignored)):
+                raise UserError(f"{flag} does nothing here: {instead}")
+
+
+def _direction(session: Session) -> str:
+    """Of a model of several languages the pair that was read, for the printed line."""
+    task = session.cfg.task
+    if not getattr(task, "lang_pairs", None):
+        return ""
+    return f", {task.source_lang}-{task.target_lang}"
 
 
 def _read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:

@@ -42,12 +42,18 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     rankings = read_rankings(args.ranking)
     quiet_fairseq()
+    from fairseq import utils
+
+    from ..checkpoint_task import task_flags
     from ..loading import open_session
     from ..sweeps.decoding import Translator
     from ..sweeps.scoring import Scorer, read_references
     from ..sweeps.translation import TranslationEvaluator
 
-    session = open_session([args.data, "--path", args.path, *fairseq_flags])
+    first = utils.split_paths(args.path)[0]  # of an ensemble, which is refused later
+    session = open_session(
+        [args.data, "--path", args.path, *fairseq_flags, *task_flags(first, fairseq_flags)]
+    )
     translator = Translator(session, args.gen_subset)
     if args.reference:
         scorer = Scorer(read_references(args.reference, len(translator)), "file")

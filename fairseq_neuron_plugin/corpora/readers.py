@@ -183,7 +183,7 @@ def open_pairs(dataset: Any) -> tuple[Any, Any]:
     pairs = dataset.dataset if isinstance(dataset, TransformEosLangPairDataset) else dataset
     if not isinstance(pairs, LanguagePairDataset):
         raise UserError(
-            f"activations are read from pairs of sentences and from language models; the task "
+            f"this plugin reads pairs of sentences and from language models; the task "
             f"gives a {type(pairs).__name__}"
         )
     return dataset, pairs

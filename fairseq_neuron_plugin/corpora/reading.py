@@ -90,6 +90,7 @@ def read_text(session: Session, path: StrPath, target: StrPath | None = None) ->
 
 
 def _text_corpus(session: Session, symbols: Symbols, origin: str) -> Corpus:
+    _check_not_empty(symbols, "text")
     dictionary = session.task.source_dictionary
     trained_with_start = getattr(session.saved_task_cfg, "add_bos_token", False)
     start = dictionary.bos() if trained_with_start else dictionary.eos()
@@ -98,6 +99,7 @@ def _text_corpus(session: Session, symbols: Symbols, origin: str) -> Corpus:
 
 
 def _pair_corpus(reader: PairReader, symbols: Symbols, dictionary: Any, origin: str) -> Corpus:
+    _check_not_empty(symbols, reader.side)
     digest = symbols.digest()
     if reader.side == "target":  # the decoder's states depend on the source, too
         found = hashlib.sha256(digest.encode())
@@ -108,6 +110,11 @@ def _pair_corpus(reader: PairReader, symbols: Symbols, dictionary: Any, origin: 
         digest = found.hexdigest()
     fast = SourceReader.instead_of(reader, symbols) or reader
     return _corpus(reader.side, symbols, fast, dictionary, f"{origin}={digest[:12]}")
+
+
+def _check_not_empty(symbols: Symbols, side: str) -> None:
+    if not len(symbols.ids):
+        raise UserError(f"the corpus is empty: there is no word in its {side}")
 
 
 def _corpus(side: str, symbols: Symbols, reader: Reader, dictionary: Any, origin: str) -> Corpus:

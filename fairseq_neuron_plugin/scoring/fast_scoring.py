@@ -7,6 +7,7 @@ is kept.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,9 @@ from ..projection import Projection
 from .target_scores import target_scores
 
 
-def fast_target_scoring(model: nn.Module) -> Remove:
+def fast_target_scoring(
+    model: nn.Module, check: Callable[[Tensor], None] = lambda scores: None
+) -> Remove:
     """Make a language model fast to score; all else that it computes stays within rounding.
 
     LSTMs run without fairseq's loop over steps. Where the output layer is one matrix product, the
@@ -30,6 +33,8 @@ def fast_target_scoring(model: nn.Module) -> Remove:
 
     Args:
         model: a language model of fairseq's; any other model is left alone.
+        check: called with the log-probabilities of each batch's targets, ``[targets]``, where the
+            output layer is one matrix product.
 
     Returns:
         What ends it and leaves the model as it was.
@@ -45,7 +50,7 @@ def fast_target_scoring(model: nn.Module) -> Remove:
     if LSTMDecoderInstrument.fits(decoder):
         overrides.append((DecoderForward, decoder))
     for kind, module in overrides:
-        user = _Scoring(projection)
+        user = _Scoring(projection, check)
         stack.callback(kind.join(module, user).leave, user)
     return stack.close
 
@@ -55,6 +60,7 @@ class _Scoring:
     """One use of fast scoring."""
 
     projection: Projection | None
+    check: Callable[[Tensor], None]
 
 
 class _FeaturesAsOutput(ForwardOverride):
@@ -90,5 +96,7 @@ class _TargetProbabilities(ForwardOverride):
         is_word = target.ne(model.decoder.dictionary.pad())
         scores = features.new_zeros(target.shape, dtype=torch.float32)
         found = target_scores(features[is_word], weight, bias, target[is_word])
+        for user in self.users:
+            user.check(found)
         scores[is_word] = (found if log_probs else found.exp()).to(scores)
         return scores.unsqueeze(-1).expand(*target.shape, len(weight))

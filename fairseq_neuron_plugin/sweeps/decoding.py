@@ -9,32 +9,44 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..corpora.readers import open_pairs
 from ..errors import UserError
+from ..generation import accelerate
 from ..interventions import ablate
 from ..loading import Session
-from .evaluator import Progress, Value, check_one_model
+from .evaluator import Progress, Value, check_one_model, refuse_flags
 
 
 class Translator:
     """A split of the data folder, ready to be translated again and again.
 
+    All batches are kept, so memory grows with the split.
+
     Args:
         session: one model, its task and fairseq's generation flags.
         split: name of the binarised split.
 
+    Attributes:
+        dataset: the task's, which makes the batches.
+        pairs: the pairs of sentences below it, in corpus order.
+
     Raises:
-        UserError: an ensemble, a language model to fuse, or a sentence that the model cannot read.
+        UserError: an ensemble, a language model, a flag that a sweep has no use for, or a sentence
+            that the model cannot read.
     """
 
     def __init__(self, session: Session, split: str) -> None:
         check_one_model(session)
-        _check_flags(session.cfg.generation)
+        _check_flags(session)
         self.session = session
         self.dataset = session.load_split(split)
+        _, self.pairs = open_pairs(self.dataset)
         self.batches = self._collate()
-        self.generator = session.task.build_generator(session.models, session.cfg.generation)
+        self.generator = accelerate(
+            session.task.build_generator(session.models, session.cfg.generation)
+        )
         self._bpe = session.build_bpe()
-        self._tokenizer = session.task.build_tokenizer(session.cfg.tokenizer)
+        self._tokenizer = _build_tokenizer(session)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -48,11 +60,11 @@ class Translator:
         Raises:
             UserError: the split has no target side.
         """
-        if len(self.dataset) and self.dataset[0].get("target") is None:
+        if self.pairs.tgt is None:
             raise UserError("the split has no target side: give --reference FILE")
         return [
-            self._text(self.dataset[number]["target"], escape_unk=True)
-            for number in range(len(self.dataset))
+            self._text(self.pairs[number]["target"], escape_unk=True)
+            for number in range(len(self.pairs))
         ]
 
     def translate(
@@ -136,10 +148,31 @@ class Translator:
         return str(text)
 
 
-def _check_flags(generation: Any) -> None:
+def _build_tokenizer(session: Session) -> Any:
+    """fairseq's tokenizer of ``--tokenizer``, or None."""
+    given = session.cfg.tokenizer
+    try:
+        return session.task.build_tokenizer(given)
+    except (Exception, SystemExit) as error:
+        name = getattr(given, "_name", given)
+        raise UserError(f"--tokenizer {name} cannot be used: {error}") from error
+
+
+def _check_flags(session: Session) -> None:
     """Refuse what fairseq-generate does outside the search: a sweep would leave it out."""
-    for flag in ("lm_path", "prefix_size", "constraints", "replace_unk", "score_reference"):
-        if getattr(generation, flag, None):
-            raise UserError(f"a sweep does without --{flag.replace('_', '-')}; leave it out")
-    if generation.beam < 1:
-        raise UserError(f"--beam must be at least 1, not {generation.beam}")
+    from fairseq.models import FairseqLanguageModel
+
+    if isinstance(session.models[0], FairseqLanguageModel):
+        raise UserError("a language model does not translate; see fairseq-neuron-eval-lm")
+    cfg = session.cfg
+    outside = ("lm_path", "prefix_size", "constraints", "replace_unk", "score_reference")
+    given = {f"--{flag.replace('_', '-')}": getattr(cfg.generation, flag, None) for flag in outside}
+    scoring = getattr(cfg.scoring, "_name", cfg.scoring)
+    further = {
+        "--nbest": cfg.generation.nbest > 1,
+        "--print-alignment": cfg.generation.print_alignment is not None,
+        "--scoring": scoring not in (None, "bleu"),
+    }
+    refuse_flags(cfg, {**given, **further})
+    if cfg.generation.beam < 1:
+        raise UserError(f"--beam must be at least 1, not {cfg.generation.beam}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,13 @@ from ..loading import Session
 
 Progress = Callable[[int], object]
 Value = float | Mapping[str, Tensor]
+
+# Where things are; what is read from there is hashed. Clamping is the sweep's own.
+_PATHS = (
+    *("data", "lang_dict", "source_dict", "target_dict", "fixed_dictionary"),
+    *("extra_data", "sampling_weights_from_file"),
+)
+_CLAMPING = ("ablate", "ablate_value", "ablate_acts", "ablate_scope", "ablate_layers")
 
 
 @dataclass(frozen=True)
@@ -78,10 +86,62 @@ def check_one_model(session: Session) -> None:
         raise UserError("a sweep ablates one checkpoint, not an ensemble")
 
 
-def run_settings(cfg: Any, default_max_tokens: int) -> dict[str, Any]:
+def refuse_flags(cfg: Any, given: Mapping[str, Any]) -> None:
+    """`UserError` for flags that a sweep has no use for, or that leave out a part of the split.
+
+    Args:
+        cfg: fairseq's configuration.
+        given: further flags, and whether they are given.
+    """
+    from fairseq.dataclass.configs import DistributedTrainingConfig
+
+    run, usual = cfg.distributed_training, DistributedTrainingConfig()  # as many as GPUs
+    everywhere = {
+        "--num-shards": cfg.dataset.num_shards > 1,
+        "--shard-id": cfg.dataset.shard_id,
+        "--distributed-world-size": run.distributed_world_size != usual.distributed_world_size,
+        "--distributed-rank": run.distributed_rank != usual.distributed_rank,
+        "--skip-invalid-size-inputs-valid-test": cfg.dataset.skip_invalid_size_inputs_valid_test,
+        "--results-path": cfg.common_eval.results_path,
+    }
+    for flag, value in {**everywhere, **given}.items():
+        if value:
+            raise UserError(f"a sweep does without {flag}; leave it out")
+
+
+def task_settings(task: Any, usual: Sequence[str]) -> dict[str, Any]:
+    """The task, and what its flags say about what the model reads.
+
+    Args:
+        task: the configuration of the task.
+        usual: the settings to be given in any case; of the others, those that differ from their
+            defaults are.
+    """
+    from fairseq.tasks import TASK_REGISTRY
+
+    parser = argparse.ArgumentParser(add_help=False)
+    TASK_REGISTRY[task._name].add_args(parser)  # a task has a dataclass, or only this
+    found = {"task": task._name.removeprefix("neuron_")}  # which gives the same numbers
+    for flag in parser._actions:
+        value = getattr(task, flag.dest, None)
+        changed = flag.dest not in (*_PATHS, *_CLAMPING) and str(value) != str(flag.default)
+        if flag.dest in usual or changed:
+            value = getattr(value, "value", value)  # of an enumeration
+            plain = value is None or isinstance(value, bool | int | float | str)
+            found[flag.dest] = value if plain else str(value)
+    return found
+
+
+def run_settings(session: Session, default_max_tokens: int) -> dict[str, Any]:
     """How the model is run, as all of fairseq's commands have it."""
+    cfg = session.cfg
+    size, tokens = cfg.dataset.batch_size, cfg.dataset.max_tokens
+    if tokens is None and size is None:
+        tokens = default_max_tokens
+    limits = (size and f"sentences{size}", tokens and f"tokens{tokens}")
     return {
-        "batch": cfg.dataset.batch_size or f"tokens{cfg.dataset.max_tokens or default_max_tokens}",
+        "batch": ",".join(limit for limit in limits if limit),
+        "device": "cuda" if session.cuda else "cpu",
         "precision": "fp16" if cfg.common.fp16 else "fp32",
         "overrides": cfg.common_eval.model_overrides,
         "seed": cfg.common.seed,

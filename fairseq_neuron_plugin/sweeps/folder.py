@@ -50,12 +50,14 @@ class SweepFolder:
         self.settings = dict(settings)
         self.rows: dict[str, dict[str, Any]] = {}
         self.complete = False
-        remove_leftovers(self.path)
         for name in (_RESULT, _PARTIAL):
             if (self.path / name).exists():
                 self._continue(name)
+                remove_leftovers(self.path)
+                remove_leftovers(self.path / "hypotheses")
                 self._write_lines("reference.txt", references)
                 return
+        remove_leftovers(self.path, _PARTIAL)  # of a run killed before it had written anything
         if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
             raise UserError(f"{self.path} exists and holds no sweep; choose another folder")
         self._write_partial()

@@ -22,7 +22,9 @@ from .evaluator import (
     Intervention,
     Progress,
     check_one_model,
+    refuse_flags,
     run_settings,
+    task_settings,
 )
 
 _MAX_TOKENS = 36000  # of fairseq-eval-lm, where neither --max-tokens nor --batch-size is given
@@ -31,7 +33,8 @@ _MAX_TOKENS = 36000  # of fairseq-eval-lm, where neither --max-tokens nor --batc
 class LanguageModelEvaluator(Evaluator):
     """A split, cut into blocks as fairseq's flags say, ready to be scored again and again.
 
-    Every token of the split is scored, or it is an error.
+    Every token of the split is scored, or it is an error. All batches are kept, so memory grows
+    with the split.
 
     Args:
         session: one language model, its task and the flags of fairseq-eval-lm.
@@ -105,8 +108,8 @@ class LanguageModelEvaluator(Evaluator):
         cfg = self.session.cfg
         return {
             "context_window": cfg.eval_lm.context_window,
-            **_blocks(cfg.task),
-            **run_settings(cfg, _MAX_TOKENS),
+            **task_settings(cfg.task, ("sample_break_mode", "tokens_per_sample")),
+            **run_settings(self.session, _MAX_TOKENS),
             **versions("torch", "fairseq"),
         }
 
@@ -184,22 +187,6 @@ def _continuations(session: Session) -> Tensor:
     return torch.tensor([dictionary[i].endswith("@@") for i in range(len(dictionary))])
 
 
-def _blocks(task: Any) -> dict[str, Any]:
-    """How text is cut into blocks, and every other setting that is not fairseq's default."""
-    from fairseq.tasks.language_modeling import LanguageModelingConfig
-
-    usual = ("sample_break_mode", "tokens_per_sample")
-    elsewhere = ("_name", "data", "seed", "batch_size", "batch_size_valid", "data_buffer_size")
-    defaults = LanguageModelingConfig()
-    found = {}
-    for name in LanguageModelingConfig.__dataclass_fields__:
-        value = getattr(task, name, None)
-        changed = name not in elsewhere and value != getattr(defaults, name)
-        if name in usual or (changed and not str(getattr(defaults, name)).startswith("${")):
-            found[name] = str(getattr(value, "value", value)) if name in usual else value
-    return {**found, "tokens_per_sample": int(task.tokens_per_sample)}
-
-
 def _check_flags(session: Session) -> None:
     """Refuse what fairseq-eval-lm does beside the loss, or with a part of the split alone."""
     cfg, task = session.cfg, session.cfg.task
@@ -208,9 +195,5 @@ def _check_flags(session: Session) -> None:
         "--output-word-stats": cfg.eval_lm.output_word_stats,
         "--self-target": getattr(task, "self_target", False),
         "--past-target": getattr(task, "past_target", False),
-        "--num-shards": cfg.dataset.num_shards > 1,
-        "--distributed-world-size": cfg.distributed_training.distributed_world_size > 1,
     }
-    for flag, value in given.items():
-        if value:
-            raise UserError(f"a sweep does without {flag}; leave it out")
+    refuse_flags(cfg, given)

@@ -6,12 +6,26 @@ from typing import Any
 
 from ..signature import short_hash, versions
 from .decoding import Translator
-from .evaluator import Evaluation, Evaluator, Intervention, Progress, run_settings
+from .evaluator import (
+    Evaluation,
+    Evaluator,
+    Intervention,
+    Progress,
+    run_settings,
+    task_settings,
+)
 from .scoring import Scorer
 
 
 class TranslationEvaluator(Evaluator):
-    """Args: the translator of the split and the scorer of its references."""
+    """A split that is translated again and again, and scored against its references.
+
+    All batches are kept, so memory grows with the split.
+
+    Args:
+        translator: of the split.
+        scorer: of its references, a line a sentence.
+    """
 
     columns = ("bleu", "chrf", "sentences")
 
@@ -33,8 +47,8 @@ class TranslationEvaluator(Evaluator):
 
     def data_hash(self) -> str:
         """Of the source side."""
-        dataset = self.translator.dataset
-        ids = [dataset[number]["source"].tolist() for number in range(len(dataset))]
+        pairs = self.translator.pairs
+        ids = [pairs[number]["source"].tolist() for number in range(len(pairs))]
         return short_hash("\n".join(map(str, ids)))
 
     def settings(self) -> dict[str, Any]:
@@ -42,7 +56,8 @@ class TranslationEvaluator(Evaluator):
         cfg = self.session.cfg
         return {
             **_generation(cfg),
-            **run_settings(cfg, 12000),
+            **task_settings(cfg.task, ("source_lang", "target_lang")),
+            **run_settings(self.session, 12000),
             "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
             "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
             "reference": f"{self.scorer.origin}={short_hash(chr(10).join(self.scorer.references))}",

@@ -6,6 +6,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 from fairseq.dataclass.utils import gen_parser_from_dataclass
@@ -68,8 +69,14 @@ class AblationMixin:
         """Take note that all models are built, and of where each comes from."""
         with ends_cleanly():
             check_number_of_models(self._flags(), len(paths))
-        for path, started in zip(paths, self._started, strict=False):
-            started.note_other_checkpoints(path)
+            for path, started in zip(paths, self._started, strict=False):
+                if Path(path).is_file():  # the parts of a sharded model have other names
+                    started.note_other_checkpoints(path)
+
+    @property
+    def ablation_digest(self) -> str:
+        """Hash of the neurons and values of every model's ablation; empty if there is none."""
+        return ",".join(started.digest for started in self._started)
 
     def load_dataset(self, split: str, *args: Any, **kwargs: Any) -> Any:
         """Load a split; an empty one is an error."""

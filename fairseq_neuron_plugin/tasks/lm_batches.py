@@ -7,9 +7,11 @@ perplexity of 1.00 where no block is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ..errors import UserError
 from .clean_exit import ends_cleanly
@@ -43,6 +45,16 @@ def check_blocks_fit(dataset: Any, max_positions: Any, max_tokens: int | None) -
         raise UserError(f"--max-tokens {max_tokens}: the longest block has {max(sizes)} tokens")
 
 
+def check_finite(scores: Tensor) -> None:
+    """End the process if a token's log-probability is not finite; fairseq would leave it out."""
+    with ends_cleanly():
+        if not scores.isfinite().all():
+            raise UserError(
+                "the score of a token is not finite in this precision: leave out --fp16, or hold "
+                "the neurons at a smaller --ablate-value"
+            )
+
+
 class CountedBatches:
     """Batches as they come, with checks after each and at the end.
 
@@ -51,10 +63,14 @@ class CountedBatches:
         pad: the symbol that is no token.
         expected: how many tokens there have to be at least.
         check: called whenever a batch has been scored.
+
+    Attributes:
+        during: makes the context in which the batches are scored.
     """
 
     def __init__(self, batches: Any, pad: int, expected: int, check: Callable[[], None]) -> None:
         self._batches, self._pad, self._expected, self._check = batches, pad, expected, check
+        self.during: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
     def n(self) -> int:
@@ -66,12 +82,13 @@ class CountedBatches:
 
     def __iter__(self) -> Iterator[Any]:
         tokens = 0
-        for batch in self._batches:
-            if "target" in batch:
-                tokens += int(batch["target"].ne(self._pad).sum())
-            yield batch
-            with ends_cleanly():
-                self._check()
+        with self.during():
+            for batch in self._batches:
+                if "target" in batch:
+                    tokens += int(batch["target"].ne(self._pad).sum())
+                yield batch
+                with ends_cleanly():
+                    self._check()
         with ends_cleanly():
             if tokens == 0:
                 raise UserError("no token was scored: this shard holds no block")

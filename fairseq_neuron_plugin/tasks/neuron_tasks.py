@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from fairseq.tasks.language_modeling import LanguageModelingTask
@@ -12,6 +14,7 @@ from fairseq.tasks.translation_multi_simple_epoch import TranslationMultiSimpleE
 from ..scoring.fast_scoring import fast_target_scoring
 from .ablation import AblationMixin
 from .flags import register_neuron_task
+from .lm_batches import CountedBatches, check_finite
 
 
 @register_neuron_task("neuron_translation")
@@ -44,11 +47,18 @@ class NeuronLanguageModelingTask(AblationMixin, LanguageModelingTask):
             self._loaded = (*self._loaded, model)
         return model
 
-    def eval_lm_dataloader(self, dataset: Any, **kwargs: Any) -> Any:
+    def eval_lm_dataloader(self, dataset: Any, **kwargs: Any) -> CountedBatches:
         """Make batches for fairseq-eval-lm, whose scorer needs the targets' scores alone."""
-        for model in self._loaded:
-            fast_target_scoring(model)
-        return super().eval_lm_dataloader(dataset, **kwargs)
+        batches = super().eval_lm_dataloader(dataset, **kwargs)
+        batches.during = self._fast_scoring
+        return batches
+
+    @contextmanager
+    def _fast_scoring(self) -> Iterator[None]:
+        with ExitStack() as stack:
+            for model in self._loaded:
+                stack.callback(fast_target_scoring(model, check_finite))
+            yield
 
 
 @register_neuron_task("neuron_translation_multi_simple_epoch")

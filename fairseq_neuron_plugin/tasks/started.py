@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from fairseq.models import FairseqMultiModel
 from fairseq.utils import split_paths
 from torch import Tensor, nn
 
@@ -15,7 +14,8 @@ from ..activations import Activations
 from ..clamp_values import mean_values, parse_value
 from ..errors import UserError
 from ..files import sha256_file
-from ..interventions import ablate, list_layers
+from ..interventions import Neurons, ablate, list_layers
+from ..signature import short_hash
 from ..specs import load_spec_ranking, parse_spec
 from .flags import AblationConfig
 
@@ -32,12 +32,15 @@ class StartedAblation:
         origins: of each file it came from: what it is, and the SHA-256 of the checkpoint that the
             file was made with.
         largest: the largest magnitude that a neuron is held at.
+        digest: hash of what is clamped where at which values: a ranking file or a store that the
+            flags name may change.
     """
 
     model: nn.Module
     ablation: ablate
     origins: Mapping[str, str]
     largest: float
+    digest: str
 
     @classmethod
     def of(cls, model: nn.Module, flags: AblationConfig, number: int) -> StartedAblation:
@@ -49,7 +52,6 @@ class StartedAblation:
         layers = list_layers(model)
         spec = _part_for(number, split_specs(flags), "--ablate")
         neurons = parse_spec(spec, layers, flags.ablate_layers)
-        check_shared(model, neurons)
         origins = {}
         ranking = load_spec_ranking(spec)
         if ranking and ranking.model:
@@ -70,7 +72,7 @@ class StartedAblation:
         largest = max((float(part.abs().max()) for part in values), default=0.0)
         of = f"model {number + 1}: " if number or len(split_specs(flags)) > 1 else ""
         logger.info("%s%s, value %s, scope %s", of, ablation.describe(), shown, ablation.scope)
-        return cls(model, ablation, origins, largest)
+        return cls(model, ablation, origins, largest, _digest(neurons, value, ablation.scope))
 
     def check_precision(self) -> None:
         """`UserError` if a value is too large for the model, which is halved after loading."""
@@ -103,17 +105,9 @@ def split_specs(flags: AblationConfig) -> list[str]:
     return (flags.ablate or "").split("|")
 
 
-def check_shared(model: nn.Module, layers: Iterable[str]) -> None:
-    """`UserError` if a layer stands for several: a model for each direction, nothing shared."""
-    if not isinstance(model, FairseqMultiModel):
-        return
-    for side in sorted({name.partition(".")[0] for name in layers}):
-        modules = {id(getattr(part, side)) for part in model.models.values()}
-        if len(modules) > 1:
-            raise UserError(
-                f"the {len(model.models)} directions of this model have {len(modules)} {side}s; "
-                "ablate one at a time: fairseq-generate with --source-lang and --target-lang"
-            )
+def _digest(neurons: Neurons, value: float | Mapping[str, Tensor], scope: str) -> str:
+    held = value if isinstance(value, float) else {n: v.tolist() for n, v in value.items()}
+    return short_hash(repr((sorted(neurons.items()), held, scope)))
 
 
 def _split_stores(flags: AblationConfig) -> list[str]:
