@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from operator import index
 from types import TracebackType
@@ -40,15 +40,16 @@ class tap(Mapping[str, Tensor]):
 
     Args:
         model: any model with an instrument.
-        layers: comma-separated globs; None means ``encoder.layers.*`` or, without an encoder,
-            ``decoder.layers.*``.
+        layers: globs, comma-separated or a list; ``*`` stands for one part of a name between dots.
+            None means ``encoder.layers.*`` or, without an encoder, ``decoder.layers.*``.
 
     Raises:
         UserError: no such layer.
     """
 
-    def __init__(self, model: nn.Module, layers: str | None = None) -> None:
-        self.space = choose_layers(list_layers(model), layers)
+    def __init__(self, model: nn.Module, layers: str | Sequence[str] | None = None) -> None:
+        globs = layers if isinstance(layers, str | None) else ",".join(layers)
+        self.space = choose_layers(list_layers(model), globs)
         self._instruments = find_instruments(model)
         self._outputs: dict[str, Tensor] = {}
         self._entered: list[ExitStack] = []
@@ -109,6 +110,9 @@ class ablate:
         value: float | Mapping[str, Tensor] = 0.0,
         scope: str = "recurrent",
     ) -> None:
+        for name, indices in neurons.items():
+            if not isinstance(indices, Iterable):
+                raise UserError(f"layer {name} needs a list of neurons, not {indices!r}")
         indices_of = {name: [index(i) for i in indices] for name, indices in neurons.items()}
         if scope not in SCOPES:
             raise UserError(f"unknown scope {scope!r}; there are: {', '.join(SCOPES)}")

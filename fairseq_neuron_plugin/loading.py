@@ -46,7 +46,11 @@ def check_checkpoint(path: StrPath) -> Mapping[str, Any]:
                 "run code; nothing was run"
             ) from error
         raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (
+        *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError),
+        AssertionError,
+    ) as error:
+        # The safe reader ends in any of these, depending on what it takes a file for.
         raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
     if not isinstance(state, dict) or "model" not in state or not ({"args", "cfg"} & state.keys()):
         raise UserError(f"{path} is no fairseq checkpoint: it has no model or no configuration")

@@ -249,3 +249,13 @@ def test_model_without_layers() -> None:
 def test_tap_before_a_forward_pass() -> None:
     with fnp.tap(lstm_model()) as layers, pytest.raises(KeyError, match="no forward pass"):
         layers["encoder.layers.0"]
+
+
+def test_layers_may_be_a_list_and_neurons_must_be_one() -> None:
+    model = lstm_model()
+    tokens, lengths = batch([4, 2])
+    with torch.no_grad(), fnp.tap(model, ["encoder.layers.1", "encoder.embed_tokens"]) as layers:
+        model.encoder(tokens, src_lengths=lengths)
+    assert list(layers) == ["encoder.embed_tokens", "encoder.layers.1"]
+    with pytest.raises(UserError, match="needs a list of neurons, not 3"):
+        fnp.ablate(model, {"encoder.layers.0": 3})

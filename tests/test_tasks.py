@@ -541,3 +541,31 @@ def test_eval_lm_leaves_the_model_as_it_was(zoo) -> None:
         model(**batch["net_input"])
     assert not replaced & vars(model).keys()
     assert not {"output_layer", "extract_features"} & vars(model.decoder).keys()
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "task", "flags", "message"),
+    [
+        (
+            *("multi_simple_epoch", "neuron_translation_multi_simple_epoch"),
+            ("--lang-pairs", "en-de,de-en", "--encoder-langtok", "src"),
+            "--decoder-langtok: the checkpoint was trained with --decoder-langtok; give the same",
+        ),
+        (
+            *("multi_simple_epoch", "neuron_translation", ()),
+            "is of task translation_multi_simple_epoch: give --task "
+            "neuron_translation_multi_simple_epoch",
+        ),
+        (
+            *("multilingual", "neuron_translation", ()),
+            "is of task multilingual_translation: give --task neuron_multilingual_translation",
+        ),
+    ],
+)
+def test_flags_of_another_task_or_language(zoo, checkpoint, task, flags, message) -> None:
+    result = call(
+        *("fairseq-generate", zoo.data("joined"), "--user-dir", USER_DIR, "--cpu", "--task", task),
+        *("-s", "en", "-t", "de", "--path", zoo.checkpoint(checkpoint), *flags),
+    )
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].endswith(message)

@@ -72,6 +72,7 @@ def test_corrupt_and_missing_checkpoints(tiny, tmp_path) -> None:
     damaged = {
         "cut.pt": content[: len(content) // 2],
         "text.pt": b"hello",
+        "words.pt": b"the cat saw a dog .\nit ran\n",
         "empty.pt": b"",
         "overwritten.pt": content[:100] + b"x" * 3900 + content[4000:],
     }

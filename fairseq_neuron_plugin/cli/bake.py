@@ -87,6 +87,7 @@ def _bake(args: argparse.Namespace) -> None:
         print(f"{name}: {count} neurons baked")
     print(f"largest difference from the live ablation: {baked.difference:.1e} of the largest score")
     print(f"{baked.path}: {baked.size / 1e6:.1f} MB, for stock fairseq, without optimiser state")
+    print("(on torch 2.6 or later stock fairseq loads a checkpoint only with --user-dir user_dir)")
 
 
 def _value(

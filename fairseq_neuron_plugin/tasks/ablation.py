@@ -129,20 +129,21 @@ class AblationMixin:
             tokens = count_tokens(dataset)
             check_blocks_fit(dataset, kwargs.get("max_positions"), kwargs.get("max_tokens"))
             self._check_precision()
-            if getattr(self._settings(), "add_bos_token", False):
+            if getattr(self.settings, "add_bos_token", False):
                 tokens += len(dataset)
             batches = make(dataset, **kwargs)
         expected = tokens if kwargs.get("num_shards", 1) == 1 else 0
         pad = self.source_dictionary.pad()  # type: ignore[attr-defined]
         return CountedBatches(batches, pad, expected, self._check_reached)
 
-    def _settings(self) -> Any:
+    @property
+    def settings(self) -> Any:
         """The task's settings; tasks of the old kind have them in ``args``, and no ``cfg``."""
         cfg = vars(self).get("cfg")
         return vars(self).get("args") if cfg is None else cfg
 
     def _flags(self) -> AblationConfig:
-        return AblationConfig.read(self._settings())
+        return AblationConfig.read(self.settings)
 
     def _check_reached(self) -> None:
         """A mask that never fired is an error, not a result; one never made even more so."""

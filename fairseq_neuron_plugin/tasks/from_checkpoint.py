@@ -50,6 +50,31 @@ def use_given_task(task: Any, overrides: Mapping[str, Any]) -> None:
                 task[key] = overrides[key]
 
 
+def check_task_fits(task: Any, path: str) -> None:
+    """`UserError` if a checkpoint that could not be loaded is of another task than this one."""
+    trained = checkpoint_utils.load_checkpoint_to_cpu(path)["cfg"].task._name
+    if trained in TASK_REGISTRY and not isinstance(task, TASK_REGISTRY[trained]):
+        fitting = f"neuron_{trained}" if f"neuron_{trained}" in TASK_REGISTRY else trained
+        raise UserError(f"checkpoint {path} is of task {trained}: give --task {fitting}")
+
+
+def check_language_tokens(given: Any, trained: Any) -> None:
+    """`UserError` if a multilingual model would read other language tokens than in training.
+
+    Args:
+        given: the settings of the task.
+        trained: those in the checkpoint.
+    """
+    for name in ("encoder_langtok", "decoder_langtok", "lang_tok_replacing_bos_eos"):
+        here, there = (getattr(settings, name, None) or None for settings in (given, trained))
+        if here != there:
+            flag = f"--{name.replace('_', '-')}"
+            what = (
+                f"with {flag}{'' if there is True else f' {there}'}" if there else f"without {flag}"
+            )
+            raise UserError(f"{flag}: the checkpoint was trained {what}; give the same")
+
+
 def follow_loading() -> None:
     """Apply the shims to fairseq; safe to call again."""
     _wrap("load_checkpoint_to_cpu", _keep_given_task)
@@ -68,9 +93,19 @@ def _keep_given_task(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tell_task(load: Callable[..., Any]) -> Callable[..., Any]:
-    def load_models(filenames: Any, *args: Any, **kwargs: Any) -> Any:
-        models, cfg, task = load(filenames, *args, **kwargs)
+    def load_models(
+        filenames: Any, arg_overrides: Any = None, task: Any = None, *args: Any, **kwargs: Any
+    ) -> Any:
+        try:
+            models, cfg, task = load(filenames, arg_overrides, task, *args, **kwargs)
+        except (AssertionError, RuntimeError, ValueError):
+            if isinstance(task, AblationMixin):
+                with ends_cleanly():
+                    check_task_fits(task, filenames[0])
+            raise
         if isinstance(task, AblationMixin):
+            with ends_cleanly():
+                check_language_tokens(task.settings, cfg.task)
             task.checkpoints_loaded(filenames)
         return models, cfg, task
 

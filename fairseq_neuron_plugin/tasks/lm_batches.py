@@ -39,7 +39,7 @@ def check_blocks_fit(dataset: Any, max_positions: Any, max_tokens: int | None) -
         raise UserError(
             f"{len(too_long)} of {len(dataset)} blocks are longer than the model's "
             f"{max_positions} positions (the longest has {max(sizes)} tokens) and would not be "
-            f"scored; use --sample-break-mode none --tokens-per-sample {max_positions}"
+            f"scored; use --sample-break-mode eos, or none with --tokens-per-sample {max_positions}"
         )
     if max_tokens is not None and max(sizes) > max_tokens:
         raise UserError(f"--max-tokens {max_tokens}: the longest block has {max(sizes)} tokens")
