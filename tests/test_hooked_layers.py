@@ -8,6 +8,9 @@ import pytest
 import torch
 from torch import nn
 from toy import (
+    CROSS,
+    DECODER,
+    ENCODER,
     SOURCE,
     batch,
     log_probabilities,
@@ -22,21 +25,6 @@ import fairseq_neuron_plugin as fnp
 from fairseq_neuron_plugin.errors import UserError
 
 NEURONS = [1, 4, 11]
-ENCODER = (
-    "encoder.embed_tokens",
-    "encoder.layers.0.self_attn",
-    "encoder.layers.0.ffn",
-    "encoder.layers.0",
-    "encoder.layers.1",
-)
-DECODER = (
-    "decoder.embed_tokens",
-    "decoder.layers.0.self_attn",
-    "decoder.layers.0.ffn",
-    "decoder.layers.0",
-    "decoder.layers.1",
-)
-CROSS = ("decoder.layers.0.encoder_attn", "decoder.layers.1.encoder_attn")
 
 
 @pytest.mark.parametrize("arch", ["transformer", "transformer_lm", "lightconv", "fconv", "lstm"])

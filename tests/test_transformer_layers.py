@@ -8,6 +8,9 @@ from reference_transformer import Reference
 from torch import Tensor, nn
 from toy import (
     BEAM_SOURCE,
+    CROSS,
+    DECODER,
+    ENCODER,
     SOURCE,
     TARGET,
     batch,
@@ -42,21 +45,6 @@ MODELS = {
     ),
     "transformer_lm": ("transformer_lm", {"share_decoder_input_output_embed": True}),
 }
-ENCODER = (
-    "encoder.embed_tokens",
-    "encoder.layers.0.self_attn",
-    "encoder.layers.0.ffn",
-    "encoder.layers.0",
-    "encoder.layers.1",
-)
-DECODER = (
-    "decoder.embed_tokens",
-    "decoder.layers.0.self_attn",
-    "decoder.layers.0.ffn",
-    "decoder.layers.0",
-    "decoder.layers.1",
-)
-CROSS = ("decoder.layers.0.encoder_attn", "decoder.layers.1.encoder_attn")
 CASES = [
     (model, layer, value)
     for model in MODELS

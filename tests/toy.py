@@ -24,6 +24,22 @@ from torch import Tensor, nn
 import fairseq_neuron_plugin.register  # noqa: F401  (the shims and the architectures)
 
 VOCABULARY = 30
+# A sample of the layers of a toy Transformer.
+ENCODER = (
+    "encoder.embed_tokens",
+    "encoder.layers.0.self_attn",
+    "encoder.layers.0.ffn",
+    "encoder.layers.0",
+    "encoder.layers.1",
+)
+DECODER = (
+    "decoder.embed_tokens",
+    "decoder.layers.0.self_attn",
+    "decoder.layers.0.ffn",
+    "decoder.layers.0",
+    "decoder.layers.1",
+)
+CROSS = ("decoder.layers.0.encoder_attn", "decoder.layers.1.encoder_attn")
 
 
 def dictionary(words: int = VOCABULARY) -> Dictionary:
