@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .activations import Activations
 from .errors import UserError
+from .files import StrPath
 from .neurons import Layer
 
 MEAN = "mean"
@@ -34,6 +35,22 @@ def parse_value(text: str) -> float | None:
             f"neurons can be held at finite values only: a number, or mean; not {text!r}"
         )
     return value
+
+
+def number_or_store(text: str, acts: StrPath | None) -> float | Activations:
+    """What ``--ablate-value`` and ``--ablate-acts`` say: a number, or the store of the means.
+
+    Raises:
+        UserError: no finite number, a store without need, or one that is missing.
+    """
+    number = parse_value(text)
+    if number is None:
+        if acts is None:
+            raise UserError("--ablate-value mean needs --ablate-acts ACTS: the mean over what?")
+        return Activations(acts)
+    if acts is not None:
+        raise UserError("--ablate-acts is for --ablate-value mean")
+    return number
 
 
 def mean_values(

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tiny_models import USER_DIR, WIDTH, call
@@ -199,3 +200,27 @@ def test_nothing_is_written_if_the_check_fails(zoo, tmp_path, monkeypatch) -> No
     assert done.returncode == 2
     assert "differs from the live ablation" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_neurons_are_baked_at_their_means(tiny, zoo, tmp_path) -> None:
+    layer, path = "encoder.layers.1.ffn", zoo.checkpoint("transformer")
+    extracted = call(
+        *("fairseq-neuron-extract", tiny.data, "--path", path, "--gen-subset", "valid", "--cpu"),
+        *("--layers", layer, "--output-dir", tmp_path / "acts"),
+    )
+    assert extracted.returncode == 0, extracted.stderr
+    baked = call(
+        *("fairseq-neuron-bake", tiny.data, "--path", path, "--ablate", f"{layer}:3,17"),
+        *("--ablate-value", "mean", "--ablate-acts", tmp_path / "acts"),
+        *("--output", tmp_path / "baked.pt"),
+    )
+    assert baked.returncode == 0, baked.stderr
+    means = np.load(tmp_path / "acts" / "activations-00000.npy").mean(axis=0)[[3, 17]]
+    before, after = (
+        torch.load(file, weights_only=True)["model"] for file in (path, tmp_path / "baked.pt")
+    )
+    fc2 = "encoder.layers.1.fc2"
+    moved = before[f"{fc2}.weight"][:, [3, 17]] @ torch.from_numpy(means)
+    assert moved.abs().max() > 1e-3
+    torch.testing.assert_close(after[f"{fc2}.bias"] - before[f"{fc2}.bias"], moved)
+    assert not after[f"{fc2}.weight"][:, [3, 17]].any()

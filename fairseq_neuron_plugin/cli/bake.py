@@ -95,17 +95,13 @@ def _value(
 ) -> float | Mapping[str, Tensor]:
     """What the neurons are held at: a number, or the means of a store."""
     from ..activations import Activations
-    from ..clamp_values import mean_values, parse_value
+    from ..clamp_values import mean_values, number_or_store
     from ..interventions import list_layers
 
-    value = parse_value(args.ablate_value)
-    if value is None:
-        if args.ablate_acts is None:
-            raise UserError("--ablate-value mean needs --ablate-acts ACTS: the mean over what?")
-        return mean_values(Activations(args.ablate_acts), neurons, list_layers(model))
-    if args.ablate_acts is not None:
-        raise UserError("--ablate-acts is for --ablate-value mean")
-    return value
+    held = number_or_store(args.ablate_value, args.ablate_acts)
+    if isinstance(held, Activations):
+        return mean_values(held, neurons, list_layers(model))
+    return held
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
-from ..errors import UserError
 from .common import CommandParser, quiet_fairseq, run_command
 from .sweep_common import add_sweep_arguments, read_rankings, sweep
 
@@ -44,10 +43,7 @@ def _eval_lm(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     from ..sweeps.language_model import LanguageModelEvaluator
 
     flags = [args.data, "--path", args.path, *fairseq_flags]
-    try:
-        session = open_session(flags, "language_modeling", language_model=True)
-    except ValueError as error:  # of fairseq's, for --self-target and its like
-        raise UserError(f"{args.path} is no language model for these flags: {error}") from error
+    session = open_session(flags, "language_modeling", language_model=True)
     evaluator = LanguageModelEvaluator(session, args.gen_subset)
     sweep(args, evaluator, rankings, PROG, "tokens", "perplexity")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -109,3 +109,33 @@ class ForwardOverride:
         self.users = [other for other in self.users if other is not user]
         if not self.users:
             self.module.__dict__.pop(self._kept_as, None)
+
+
+def remove_all(removers: Sequence[Remove]) -> None:
+    """Call each of them."""
+    for remove in removers:
+        remove()
+
+
+class PaddingReader:
+    """Remembers where the words of the pass lie, bool ``[batch, length]``."""
+
+    def __init__(self) -> None:
+        self.is_word: Tensor | None = None
+
+    def __call__(self, is_word: Tensor) -> None:
+        """Called at the beginning of every pass."""
+        self.is_word = is_word
+
+    def clear_padding(self, name: str, rows: Tensor) -> Tensor:
+        """A copy of ``rows [batch, length, width]`` of a layer, 0 where there is no word.
+
+        Raises:
+            UserError: the model was not given the tokens of this pass.
+        """
+        if self.is_word is None or self.is_word.shape != rows.shape[:2]:
+            raise UserError(
+                f"cannot tell words from padding in {name}: this pass was given embeddings, not "
+                "tokens; call the model with tokens"
+            )
+        return rows.masked_fill(~self.is_word.unsqueeze(2), 0.0)

@@ -12,8 +12,16 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..neurons import Layer
-from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
-from .hooked import Clamping, PaddingReader, clamp_by_users, remove_all
+from .base import (
+    Clamp,
+    ForwardOverride,
+    Instrument,
+    PaddingReader,
+    Remove,
+    Sink,
+    remove_all,
+)
+from .hooked import Clamping, clamp_by_users
 from .lstm_encoder import LSTMEncoderInstrument, read_padding
 
 

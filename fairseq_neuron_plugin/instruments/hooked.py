@@ -15,9 +15,8 @@ from typing import Any, Literal, Self
 
 from torch import Tensor, nn
 
-from ..errors import UserError
 from ..neurons import Layer
-from .base import Clamp, Instrument, Remove, Sink
+from .base import Clamp, Instrument, PaddingReader, Remove, Sink, remove_all
 
 Watch = Callable[[Callable[[Tensor], None]], Remove]
 
@@ -54,36 +53,6 @@ def clamp_by_users(users: Sequence[Any], values: Tensor) -> Tensor:
             values = user.clamp.apply(values)
             user.clamp.fired += 1
     return values
-
-
-def remove_all(removers: Sequence[Remove]) -> None:
-    """Call each of them."""
-    for remove in removers:
-        remove()
-
-
-class PaddingReader:
-    """Remembers where the words of the pass lie, bool ``[batch, length]``."""
-
-    def __init__(self) -> None:
-        self.is_word: Tensor | None = None
-
-    def __call__(self, is_word: Tensor) -> None:
-        """What `HookedInstrument.watch_words` calls."""
-        self.is_word = is_word
-
-    def clear_padding(self, name: str, rows: Tensor) -> Tensor:
-        """A copy of ``rows [batch, length, width]`` of a layer, 0 where there is no word.
-
-        Raises:
-            UserError: the model was not given the tokens of this pass.
-        """
-        if self.is_word is None or self.is_word.shape != rows.shape[:2]:
-            raise UserError(
-                f"cannot tell words from padding in {name}: this pass was given embeddings, not "
-                "tokens; call the model with tokens"
-            )
-        return rows.masked_fill(~self.is_word.unsqueeze(2), 0.0)
 
 
 class HookedInstrument(Instrument):

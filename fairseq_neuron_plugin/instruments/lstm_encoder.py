@@ -15,7 +15,15 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from ..neurons import Layer
-from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
+from .base import (
+    Clamp,
+    ForwardOverride,
+    Instrument,
+    PaddingReader,
+    Remove,
+    Sink,
+    remove_all,
+)
 from .recurrence import clamp_recurrence, parameters_of, run_packed
 
 Hidden = tuple[Tensor, Tensor]
@@ -46,7 +54,7 @@ class LSTMEncoderInstrument(Instrument):
     def tap(self, names: list[str], sink: Sink) -> Remove:
         """See `Instrument.tap`."""
         removers: list[Remove] = []
-        padding = _PaddingReader()
+        padding = PaddingReader()
         forward = _EncoderForward.join(self.encoder, padding)
         removers.append(partial(forward.leave, padding))
         for number, layer in enumerate(self.layers):
@@ -54,7 +62,7 @@ class LSTMEncoderInstrument(Instrument):
                 reader = _LayerReader(number, layer.name, padding, sink)
                 layered = LayerwiseForward.join(self.lstm, reader)
                 removers.append(partial(layered.leave, reader))
-        return partial(_remove_all, removers)
+        return partial(remove_all, removers)
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """See `Instrument.clamp`."""
@@ -62,11 +70,6 @@ class LSTMEncoderInstrument(Instrument):
         user = (number, clamp)
         layered = LayerwiseForward.join(self.lstm, user)
         return partial(layered.leave, user)
-
-
-def _remove_all(removers: list[Remove]) -> None:
-    for remove in removers:
-        remove()
 
 
 def read_padding(encoder: nn.Module, reader: Callable[[Tensor], None]) -> Remove:
@@ -158,15 +161,6 @@ class LayerwiseForward(ForwardOverride):
         return indices[here] - direction * size, values[here]
 
 
-class _PaddingReader:
-    """Remembers where the words of the batch lie: bool ``[batch, length]``."""
-
-    is_word: Tensor
-
-    def __call__(self, is_word: Tensor) -> None:
-        self.is_word = is_word
-
-
 class _EncoderForward(ForwardOverride):
     """Runs the encoder as it is; its users see the padding before the encoder moves it."""
 
@@ -180,7 +174,7 @@ class _EncoderForward(ForwardOverride):
 class _LayerReader:
     """Hands one layer's output on as ``[batch, length, width]``, padded as the input was."""
 
-    def __init__(self, number: int, name: str, padding: _PaddingReader, sink: Sink) -> None:
+    def __init__(self, number: int, name: str, padding: PaddingReader, sink: Sink) -> None:
         self.number = number
         self.name = name
         self.padding = padding
@@ -188,6 +182,7 @@ class _LayerReader:
 
     def __call__(self, packed: PackedSequence) -> None:
         is_word = self.padding.is_word
+        assert is_word is not None, "an LSTM encoder reads its tokens before its layers run"
         output = packed.data.new_zeros(is_word.numel(), packed.data.size(1))
         output.index_copy_(0, _positions(packed, is_word), packed.data)
         self.sink(self.name, output.view(*is_word.shape, -1))

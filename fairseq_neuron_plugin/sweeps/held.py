@@ -9,8 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from ..activations import Activations
-from ..clamp_values import MEAN, mean_values, parse_value
-from ..errors import UserError
+from ..clamp_values import MEAN, mean_values, number_or_store
 from ..files import StrPath
 from ..neurons import Layer
 from ..signature import short_hash
@@ -58,12 +57,8 @@ def read_held(
     Raises:
         UserError: no finite number, a store without need, or one that is missing or unfit.
     """
-    number = parse_value(value)
-    if number is not None:
-        if acts is not None:
-            raise UserError("--ablate-acts is for --ablate-value mean")
-        return HeldAt(number)
-    if acts is None:
-        raise UserError("--ablate-value mean needs --ablate-acts ACTS: the mean over what?")
+    held = number_or_store(value, acts)
+    if not isinstance(held, Activations):
+        return HeldAt(held)
     everything = {layer.name: range(layer.width) for layer in layers if layer.name in used}
-    return HeldAt(None, mean_values(Activations(acts), everything, layers))
+    return HeldAt(None, mean_values(held, everything, layers))

@@ -11,7 +11,7 @@ from fairseq.utils import split_paths
 from torch import Tensor, nn
 
 from ..activations import Activations
-from ..clamp_values import mean_values, parse_value
+from ..clamp_values import mean_values, number_or_store
 from ..errors import UserError
 from ..files import sha256_file
 from ..interventions import Neurons, ablate, list_layers
@@ -56,16 +56,18 @@ class StartedAblation:
         ranking = load_spec_ranking(spec)
         if ranking and ranking.model:
             origins[f"the ranking of {spec}"] = ranking.model
-        value: float | Mapping[str, Tensor] | None = parse_value(flags.ablate_value)
-        shown = f"{flags.ablate_value}"
-        if value is None:
-            acts = _open_store(flags, number)
-            value = mean_values(acts, neurons, layers)
-            shown += f" over {len(acts)} rows of {acts.path}"
-            if acts.model_sha256:
-                origins[f"activation store {acts.path}"] = acts.model_sha256
-        elif flags.ablate_acts is not None:
-            raise UserError("--ablate-acts is for --ablate-value mean")
+        stores = _split_stores(flags)
+        store = _part_for(number, stores, "--ablate-acts") if stores else None
+        held = number_or_store(flags.ablate_value, store)
+        value: float | Mapping[str, Tensor]
+        shown = flags.ablate_value
+        if isinstance(held, Activations):
+            value = mean_values(held, neurons, layers)
+            shown += f" over {len(held)} rows of {held.path}"
+            if held.model_sha256:
+                origins[f"activation store {held.path}"] = held.model_sha256
+        else:
+            value = held
         ablation = ablate(model, neurons, value, flags.ablate_scope)
         ablation.__enter__()
         values = value.values() if isinstance(value, Mapping) else [torch.tensor([value])]
@@ -112,13 +114,6 @@ def _digest(neurons: Neurons, value: float | Mapping[str, Tensor], scope: str) -
 
 def _split_stores(flags: AblationConfig) -> list[str]:
     return [] if flags.ablate_acts is None else split_paths(flags.ablate_acts)
-
-
-def _open_store(flags: AblationConfig, number: int) -> Activations:
-    stores = _split_stores(flags)
-    if not stores:
-        raise UserError("--ablate-value mean needs --ablate-acts ACTS: the mean over what?")
-    return Activations(_part_for(number, stores, "--ablate-acts"))
 
 
 def _part_for(number: int, parts: Sequence[str], flag: str) -> str:
