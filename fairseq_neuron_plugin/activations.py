@@ -25,7 +25,6 @@ from .files import (
     atomic_path,
     iter_lines,
     read_json,
-    read_lines,
     remove_leftovers,
     sha256,
     write_json,
@@ -80,8 +79,11 @@ class Activations:
     @cached_property
     def sentences(self) -> list[list[str]]:
         """The words of each sentence, in corpus order; read when they are first asked for."""
-        lines = read_lines(self.path / "tokens.txt", "activation store")
-        return [line.split(" ") if line else [] for line in lines]
+        known: dict[str, str] = {}  # a word that occurs often is in memory once
+        return [
+            [known.setdefault(word, word) for word in line.split(" ")] if line else []
+            for line in iter_lines(self.path / "tokens.txt", "activation store")
+        ]
 
     @property
     def signature(self) -> str:

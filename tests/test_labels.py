@@ -5,7 +5,8 @@ import gzip
 import pytest
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.labels import position_labels, property_labels, read_labels
+from fairseq_neuron_plugin.labels import read_labels
+from fairseq_neuron_plugin.packed_sentences import PackedSentences
 
 SENTENCES = [["Tom", "runs", "."], ["Don't", "!"]]
 CONLLU = """\
@@ -147,23 +148,115 @@ def test_unreadable_files(tmp_path):
         read_labels(broken, SENTENCES)
 
 
-def test_position_is_the_third_of_the_sentence():
-    def of(length):
-        return "".join(label[0] for label in position_labels([["w"] * length])[0])
-
-    assert [of(n) for n in range(8)] == [
-        "",
-        "m",
-        "fl",
-        "fml",
-        "fmml",
-        "ffmll",
-        "ffmmll",
-        "ffmmmll",
-    ]
+UPOS = [["PROPN", "VERB", "PUNCT"], ["AUX", "PART", "PUNCT"]]
+TSV = "Tom\tPER\nruns\tEXS\n.\tNIL\n\nDo\tNOW\nn't\tNOT\n!\tNIL\n"
+TAGS = "PER EXS NIL\nNOW NOT NIL\n"
+SEM = [["PER", "EXS", "NIL"], ["NOW", "NOT", "NIL"]]
 
 
-def test_properties():
-    assert property_labels("position", [["a", "b"]]) == [["first", "last"]]
-    with pytest.raises(UserError, match="unknown property 'length'; there are: position"):
-        property_labels("length", [["a"]])
+@pytest.mark.parametrize("gz", ["", ".gz"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: "\ufeff" + text.replace("\n", "\r\n"),
+        lambda text: text.removesuffix("\n"),
+    ],
+    ids=["plain", "CRLF", "BOM", "BOM and CRLF", "no end of line"],
+)
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [("tags", TAGS, SEM), ("a.tsv", TSV, SEM), ("a.conllu", CONLLU, UPOS)],
+)
+def test_every_format_however_it_was_saved(tmp_path, name, text, expected, change, gz):
+    path = tmp_path / (name + gz)
+    data = change(text).encode("utf-8")
+    path.write_bytes(gzip.compress(data) if gz else data)
+    assert read_labels(path, CONLLU_WORDS) == expected
+
+
+def test_carriage_returns_inside_conllu_do_not_get_into_labels(tmp_path):
+    path = tmp_path / "a.conllu"
+    path.write_bytes(CONLLU.replace("\n", "\r\n").encode("utf-8"))
+    assert read_labels(path, CONLLU_WORDS, "misc") == [["_"] * 3, ["_"] * 3]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["20", "000", "Leute"], ["NUM", "NUM", "NOUN"]),  # as translated text has it
+        (["<unk>", "000", "Leute"], ["NUM", "NUM", "NOUN"]),
+        (["20 000", "Leute"], ["NUM", "NOUN"]),
+        (["<unk>", "Leute"], ["NUM", "NOUN"]),
+    ],
+)
+@pytest.mark.parametrize("space", [" ", "\N{NO-BREAK SPACE}"])
+@pytest.mark.parametrize("name", ["a.conllu", "a.tsv"])
+def test_words_with_spaces_inside_stand_for_several(tmp_path, name, space, words, expected):
+    rows = [("20 000", "NUM"), ("Leute", "NOUN")]
+    rows = [(form.replace(" ", space), tag) for form, tag in rows]
+    words = [word.replace(" ", space) for word in words]
+    if name == "a.tsv":
+        text = "".join(f"{form}\t{tag}\n" for form, tag in rows)
+    else:
+        text = "".join(
+            f"{n}\t{form}\t_\t{tag}" + "\t_" * 6 + "\n"
+            for n, (form, tag) in enumerate(rows, start=1)
+        )
+    assert read_labels(write(tmp_path, name, text), [words]) == [expected]
+
+
+def test_a_difference_beside_a_word_with_spaces_is_named(tmp_path):
+    path = write(tmp_path, "a.tsv", "20 000\tNUM\nLeute\tNOUN\n")
+    with pytest.raises(UserError, match=r"word 3: the labels are for 'Leute', .* has 'Menschen'"):
+        read_labels(path, [["20", "000", "Menschen"]])
+    with pytest.raises(UserError, match=r"3 labels for 4 words; .* file: '20 000 Leute'"):
+        read_labels(path, [["20", "000", "Leute", "."]])
+
+
+@pytest.mark.parametrize("column", ["UPOS", "Upos", "4"])
+def test_columns_by_the_guidelines_names(tmp_path, column):
+    assert read_labels(write(tmp_path, "a.conllu", CONLLU), CONLLU_WORDS, column) == UPOS
+
+
+def test_layered_features(tmp_path):
+    row = "1\thaza\tház\tNOUN\t_\tCase=Nom|Number=Sing|Number[psor]=Plur\t0\troot\t_\t_\n"
+    path = write(tmp_path, "a.conllu", row)
+    assert read_labels(path, [["haza"]], "feats:Number") == [["Sing"]]
+    assert read_labels(path, [["haza"]], "feats:Number[psor]") == [["Plur"]]
+
+
+def test_conllu_line_without_a_word_number(tmp_path):
+    path = write(tmp_path, "a.conllu", "# text = Tom\nTom\t1" + "\t_" * 8 + "\n")
+    with pytest.raises(UserError, match=r"a\.conllu, line 2: 'Tom' is no CoNLL-U word number"):
+        read_labels(path, [["Tom"]])
+
+
+@pytest.mark.parametrize("name", ["A.TSV", "a.Tsv.gz"])
+def test_the_ending_decides_in_upper_case_too(tmp_path, name):
+    assert read_labels(write(tmp_path, name, TSV), CONLLU_WORDS) == SEM
+
+
+@pytest.mark.parametrize("name", ["tags", "tags.gz"])
+def test_not_utf8(tmp_path, name):
+    path = tmp_path / name
+    data = "PER EXS NIL\nN\u00c4H NIL\n".encode("latin-1")
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(UserError, match=r"label file .*, line 2, is not UTF-8"):
+        read_labels(path, SENTENCES)
+
+
+def test_packed_sentences_do(tmp_path):
+    packed = PackedSentences()
+    for words in SENTENCES:
+        packed.append(words)
+    path = write(tmp_path, "tags", "PER EXS NIL\nNOT NIL\n")
+    assert read_labels(path, packed) == [["PER", "EXS", "NIL"], ["NOT", "NIL"]]
+
+
+def test_a_label_is_in_memory_once(tmp_path):
+    path = write(tmp_path, "tags", "LONG-LABEL LONG-LABEL\n" * 50)
+    labels = read_labels(path, [["a", "b"]] * 50)
+    assert len({id(label) for sentence in labels for label in sentence}) == 1
