@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,20 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..files import StrPath, new_folder, read_json, write_json, write_text
+from ..files import (
+    StrPath,
+    new_folder,
+    read_json,
+    refuse_existing,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
 from ..neurons import NeuronSpace
 from .elastic_net import ElasticNetProbe
 
 FORMAT = "fairseq-neuron-probe/1"
+PICKED = "picked"  # in a signature: what a grid is yet to pick
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,9 @@ class ProbeFolder:
 
     def classifier(self) -> ElasticNetProbe:
         """The probe as a fitted scikit-learn classifier."""
-        settings = self.result.get("settings", {})
+        settings = dict(self.result.get("settings", {}))
+        # Where it was fitted need not be there any more.
+        settings |= {"random_state": settings.get("seed", 0), "device": "cpu"}
         known = ElasticNetProbe().get_params()
         probe = ElasticNetProbe(**{key: settings[key] for key in known if key in settings})
         probe.coef_, probe.intercept_ = self.weight, self.intercept
@@ -63,6 +74,8 @@ def save_probe(
     space: NeuronSpace | None = None,
     model: str | None = None,
     tables: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    documents: Mapping[str, Mapping[str, Any]] | None = None,
+    draw: Callable[[Path], None] | None = None,
 ) -> None:
     """Write a fitted probe; the folder is complete or absent.
 
@@ -73,6 +86,8 @@ def save_probe(
         space: the layers whose neurons are the columns.
         model: SHA-256 of the checkpoint.
         tables: CSV files by name, each a list of rows with the same keys.
+        documents: JSON files by name.
+        draw: puts pictures into the folder that it is given.
 
     Raises:
         UserError: the folder holds another run, or cannot be written.
@@ -92,6 +107,10 @@ def save_probe(
         )
         for name, rows in (tables or {}).items():
             write_text(folder / name, _csv(rows))
+        for name, document in (documents or {}).items():
+            write_json(folder / name, document)
+        if draw is not None:
+            draw(folder)
         write_json(folder / "result.json", content)
 
 
@@ -119,6 +138,40 @@ def load_probe(path: StrPath) -> ProbeFolder:
     if weight.shape != expected or intercept.shape != expected[:1]:
         raise UserError(f"probe {folder} is damaged: weights {weight.shape}, expected {expected}")
     return ProbeFolder(weight, intercept, labels, result, space, result.get("model"))
+
+
+def finished_probe(path: StrPath, signature: str) -> ProbeFolder | None:
+    """The probe that a run with the same settings has left in a folder, None if there is none.
+
+    What a killed run has left beside the folder is removed.
+
+    Args:
+        path: the folder.
+        signature: of the run; an entry ``picked`` in it fits any value.
+
+    Raises:
+        UserError: the folder holds another run, or something else; it says what differs.
+    """
+    folder = Path(path)
+    remove_leftovers(folder.parent, folder.name)
+    if not (folder / "result.json").exists():
+        refuse_existing(folder, "probe folder")
+        return None
+    found = load_probe(folder)
+    theirs, ours = _entries(found.signature), _entries(signature)
+    for key in [*ours, *theirs]:
+        here, given = theirs.get(key, "not set"), ours.get(key, "not set")
+        if given not in (here, PICKED):
+            raise UserError(
+                f"{folder} holds another run: its {key} is {here}, this one's is {given}; choose "
+                "another folder or remove it"
+            )
+    return found
+
+
+def _entries(signature: str) -> dict[str, str]:
+    pairs = (entry.partition(":") for entry in signature.split("|"))
+    return {key: value for key, _, value in pairs}
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,34 @@ import numpy.typing as npt
 from ..activations import ShardedRows
 
 Array = npt.NDArray[Any]
+
+BLOCK_BYTES = 4 * 2**20
+
+
+class NonFiniteError(ValueError):
+    """NaN or infinity among the activations; ``row`` and ``column`` say where the first one is."""
+
+    def __init__(self, row: int, column: int) -> None:
+        super().__init__(
+            f"activations contain NaN or infinity: first at row {row}, column {column}"
+        )
+        self.row, self.column = row, column
+
+
+def refuse_non_finite(block: Array, start: int = 0) -> None:
+    """Raise `NonFiniteError` for a block ``[rows, neurons]`` whose first row has this number."""
+    if np.isfinite(block.sum(dtype=np.float64)):
+        return
+    wrong = np.argwhere(~np.isfinite(block))
+    if len(wrong):
+        raise NonFiniteError(start + int(wrong[0, 0]), int(wrong[0, 1]))
+
+
+def row_blocks(shape: tuple[int, ...], itemsize: int = 8) -> Iterator[slice]:
+    """Cut the rows of a matrix into slices of about 4 MiB each."""
+    rows = max(256, BLOCK_BYTES // max(1, shape[1] * itemsize))
+    for start in range(0, shape[0], rows):
+        yield slice(start, min(start + rows, shape[0]))
 
 
 class View:
