@@ -131,16 +131,19 @@ def new_folder(path: StrPath, what: str) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: StrPath, name: str | None = None) -> None:
-    """Remove the temporary files that a killed `atomic_path` has left in a folder.
+    """Remove what a killed `atomic_path` or `new_folder` has left in a folder.
 
     Args:
-        folder: one of this package's own.
-        name: of the file that was being written; None means any.
+        folder: one of this package's own; any folder where ``name`` is given.
+        name: of the file or folder that was being written; None means any file.
     """
     target = ".+" if name is None else re.escape(name)
     for path in Path(folder).glob(".*.partial*"):
-        if re.fullmatch(rf"\.{target}\.partial\d+", path.name) and path.is_file():
-            path.unlink(missing_ok=True)
+        if re.fullmatch(rf"\.{target}\.partial\d+", path.name):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+            elif name is not None:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def refuse_existing(path: StrPath, what: str) -> None:

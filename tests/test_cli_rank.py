@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+from commands import end, refusal
 
 from fairseq_neuron_plugin.activations import write_store
 from fairseq_neuron_plugin.cli.rank import main
@@ -16,17 +18,8 @@ SPACE = NeuronSpace((Layer("encoder.layers.0", 4), Layer("encoder.layers.1", 2))
 SENTENCES = [["a", "b", "c"], ["d", "e"]] * 20
 
 
-def run(*arguments):
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return end.value.code
-
-
-def fails(capsys, *arguments):
-    assert run(*arguments) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert len(lines) == 1
-    return lines[0]
+run = partial(end, main)
+fails = partial(refusal, main)
 
 
 @pytest.fixture
