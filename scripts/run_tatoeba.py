@@ -25,10 +25,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tatoeba_probes import MODELS, PROPERTIES, write_probe_page
 from tatoeba_report import write_report
 
 BIN = Path(sys.executable).parent
-MODELS = ("a", "b", "c")
 
 
 class Run:
@@ -155,12 +155,19 @@ def analyse(run: Run, model: str) -> None:
             f"fairseq-neuron-probe {out}/acts.{model}.{task}.train "
             f"--labels {out}/{task}.train.tags "
             f"--test-acts {out}/acts.{model}.{task}.test --test-labels {out}/{task}.test.tags "
-            f"--ablate 10,15,20 --save-dir {out}/probe.{model}.{task}",
+            f"--ablate 10,15,20 --control-tasks 1 --save-dir {out}/probe.{model}.{task}",
         )
         run.step(
             f"rankings.{model}/{task}.json",
             f"fairseq-neuron-rank linguistic --probe {out}/probe.{model}.{task} "
             f"--output {out}/rankings.{model}/{task}.json",
+        )
+    for name in PROPERTIES if model == MODELS[0] else ():
+        run.step(
+            f"probe.{model}.{name}",
+            f"fairseq-neuron-probe {out}/acts.{model}.sem.train --property {name} "
+            f"--test-acts {out}/acts.{model}.sem.test --ablate 10,15,20 --control-tasks 1 "
+            f"--save-dir {out}/probe.{model}.{name}",
         )
 
 
@@ -206,6 +213,9 @@ def main() -> None:
     parser.add_argument(
         "--pos-sentences", type=int, default=5000, help="of UD EWT for training (default: 5000)"
     )
+    parser.add_argument(
+        "--only-probes", action="store_true", help="end with the probes and their page"
+    )
     args = parser.parse_args()
     for folder in (args.data, args.models):
         if not Path(folder).is_dir():
@@ -215,9 +225,15 @@ def main() -> None:
     run = Run(args)
     prepare(run)
     side_by_side(args.jobs, lambda model: analyse(run, model))
+    page, command = Path(args.report), shlex.join(sys.argv)
+    probes = page.with_name(f"{page.stem}-probes.md")
+    write_probe_page(run.out, probes, run.models / "dict.en.txt", command)
+    print(probes)
+    if args.only_probes:
+        return
     side_by_side(args.jobs, lambda model: compare(run, model))
-    write_report(run.out, Path(args.report), run.models / "dict.en.txt", shlex.join(sys.argv))
-    print(args.report)
+    write_report(run.out, page, command)
+    print(page)
 
 
 if __name__ == "__main__":

@@ -37,9 +37,17 @@ class ProbePath:
         self._solver = None
         self._workers.__exit__(*error)
 
-    def fit(self, l1: float, l2: float, start: ElasticNetProbe | None = None) -> ElasticNetProbe:
-        """A fitted probe; ``start`` is an earlier one of this path."""
-        probe = ElasticNetProbe(l1, l2, **self.settings)
+    def fit(
+        self, l1: float, l2: float, start: ElasticNetProbe | None = None, **settings: Any
+    ) -> ElasticNetProbe:
+        """A fitted probe.
+
+        Args:
+            l1, l2: strengths of the penalty.
+            start: an earlier probe of this path.
+            **settings: parameters of this fit alone, such as ``tol``.
+        """
+        probe = ElasticNetProbe(l1, l2, **{**self.settings, **settings})
         if probe.solver != "exact":
             return probe.fit(self.X, self.y)
         if self._solver is None:

@@ -23,7 +23,7 @@ from .curvature import Curvature, LabelBlocks
 from .newton import minimise_model
 from .objective import SoftmaxObjective
 from .penalty import Penalty, Point
-from .warm_start import BATCH, LONG, SHORT, stochastic_gradients
+from .warm_start import FEWEST_ROWS, LONG, SHORT, stochastic_gradients
 
 Report = Callable[[int, float, float], None]
 
@@ -135,7 +135,7 @@ class Solver:
         if start is not None:
             point = self._at(penalty, penalty.centred(start))
             return point if point.objective <= worst else self._at(penalty, zero)
-        if self.design.rows < 2 * BATCH:
+        if self.design.rows < FEWEST_ROWS:
             return self._at(penalty, zero)
         best: Point | None = None
         parameters = zero

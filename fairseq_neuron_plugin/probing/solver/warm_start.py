@@ -12,6 +12,7 @@ from .penalty import Penalty
 
 # Found by trial on LSTM activations and on synthetic ones.
 BATCH, MOMENTUM, RIDGE = 2048, 0.9, 0.05
+FEWEST_ROWS = 8 * CHUNK
 SHORT, LONG = (150, 1.5), (600, 1.0)  # steps and first rate of the two runs
 
 
@@ -48,7 +49,7 @@ def stochastic_gradients(
     parameters = start.to(device, dtype, copy=True)
     velocity = torch.zeros_like(parameters)
     generator = np.random.default_rng(seed)
-    per_batch = BATCH // CHUNK
+    per_batch = min(BATCH // CHUNK, design.chunks() // 2)
     steps, first_rate = run
     order = np.empty(0, dtype=np.intp)
     for step in range(steps):
@@ -67,5 +68,5 @@ def stochastic_gradients(
         rate = first_rate * (1 - step / steps)
         parameters[:, :-1] -= rate * (velocity[:, :-1] @ inverse)
         parameters[:, -1] -= rate * velocity[:, -1]
-    design.passes += -(-steps * BATCH // design.rows)
+    design.passes += -(-steps * per_batch * CHUNK // design.rows)
     return parameters.double().cpu()
