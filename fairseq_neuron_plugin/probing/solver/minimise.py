@@ -63,6 +63,7 @@ class Solver:
         self.objective, self.design, self.seed = objective, objective.design, seed
         self.gram = self.design.sampled_gram(GRAM_ROWS)
         self._blocks: LabelBlocks | None = None
+        self._counted = 0
         # How far two equal objectives may differ by rounding.
         self.noise = 1e-8 if self.design.dtype == torch.float32 else 1e-14
 
@@ -85,7 +86,7 @@ class Solver:
             start: parameters to start from; else stochastic gradients find some.
         """
         penalty = Penalty(l1, l2, self.design.scale)
-        before, steps = self.design.passes, 0
+        steps = 0
         point = self._start(penalty, start, report)
         lasso = BlockLasso(self._blocks, penalty, self.design.workers) if self._blocks else None
         renew = start is None
@@ -117,9 +118,14 @@ class Solver:
             objective=point.objective,
             residual=point.residual,
             steps=steps,
-            passes=self.design.passes - before,
+            passes=self._passes(),
             converged=point.residual <= tol,
         )
+
+    def _passes(self) -> int:
+        """Passes since the last fit; those that prepared the data count for the first."""
+        since, self._counted = self.design.passes - self._counted, self.design.passes
+        return since
 
     def _at(self, penalty: Penalty, parameters: Tensor) -> Point:
         value, gradient, chances = self.objective.evaluate(parameters)
