@@ -129,6 +129,8 @@ class ElasticNetProbe(ClassifierMixin, BaseEstimator):
             X, y = validate_data(self, X, y, dtype=FLOATS, ensure_all_finite=False)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
+        if not len(self.classes_):
+            raise ValueError("a probe needs at least two labels; there are no tokens")
         if len(self.classes_) < 2:
             raise ValueError(
                 f"a probe needs at least two labels; y holds one class only: {self.classes_[0]!r}"
@@ -136,7 +138,7 @@ class ElasticNetProbe(ClassifierMixin, BaseEstimator):
         return X, codes
 
     def _solver(self, X: Any, codes: npt.NDArray[np.intp], workers: Workers) -> Solver:
-        design = Design(X, workers, self.device)
+        design = Design(X, workers, self.device, len(self.classes_))
         return Solver(SoftmaxObjective(design, codes, len(self.classes_)), self._seed())
 
     def _seed(self) -> int:
@@ -154,7 +156,7 @@ class ElasticNetProbe(ClassifierMixin, BaseEstimator):
                 f"the probe stopped after {solution.steps} steps with a KKT residual of "
                 f"{solution.residual:.1e}, above tol={self.tol:g}",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
         return self
 

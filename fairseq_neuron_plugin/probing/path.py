@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
+
 from .elastic_net import ElasticNetProbe
 from .solver.minimise import Solver
 from .solver.workers import Workers
@@ -28,6 +30,7 @@ class ProbePath:
         self.X, self.y, self.settings = X, y, settings
         self._workers = Workers()
         self._solver: Solver | None = None
+        self._classes: Any = None
 
     def __enter__(self) -> Self:
         self._workers.__enter__()
@@ -45,9 +48,13 @@ class ProbePath:
         Args:
             l1, l2: strengths of the penalty.
             start: an earlier probe of this path.
-            **settings: parameters of this fit alone, such as ``tol``.
+            **settings: ``tol``, ``max_iter`` or ``progress`` of this fit alone.
         """
         probe = ElasticNetProbe(l1, l2, **{**self.settings, **settings})
+        probe._validate_params()
+        known = self._classes
+        if start is not None and known is not None and not np.array_equal(start.classes_, known):
+            raise ValueError("a path goes on from a probe of its own labels only")
         if probe.solver != "exact":
             return probe.fit(self.X, self.y)
         if self._solver is None:

@@ -75,6 +75,11 @@ class View:
             block = np.asarray(self.array[rows])
         else:
             chosen = self.rows[rows]
+            apart = len(chosen) and chosen[-1] - chosen[0] >= 4 * len(chosen)
+            if apart and not isinstance(self.array, View):
+                # Read these rows, not all that lies between.
+                block = np.asarray(self.array[chosen])
+                return block if self.columns is None else block[:, self.columns]
             first, last = (int(chosen[0]), int(chosen[-1]) + 1) if len(chosen) else (0, 0)
             block = np.asarray(self.array[first:last])[chosen - first]
         return block if self.columns is None else block[:, self.columns]

@@ -30,7 +30,7 @@ class BlockLasso:
         self.l1, self.l2 = penalty.l1.to(self.dtype), penalty.l2.to(self.dtype)
         self.owner = [blocks.block(label) for label in range(self.labels)]
         self.diagonal = torch.stack([block.diagonal() * size for block, size in self.owner])
-        self._factors: dict[tuple[int, float], tuple[Tensor, Tensor]] = {}
+        self._factors: dict[tuple[int, bool], tuple[float, Tensor, Tensor]] = {}
 
     def product(self, direction: Tensor) -> Tensor:
         """``B_k`` times the row ``k`` of a direction ``[labels, neurons + 1]``."""
@@ -121,16 +121,19 @@ class BlockLasso:
         slope += (length * size) * (step @ matrix[chosen])
 
     def factor(self, label: int, chosen: Tensor, l2: Tensor) -> Tensor | None:
-        """Cholesky factor of ``B_k + 2 l2`` on the chosen neurons; the last one is kept."""
-        key = label, float(l2[0])
+        """Cholesky factor of ``B_k + 2 l2`` on the chosen neurons.
+
+        Two are kept for each label: the last for the penalty itself, the last for another.
+        """
+        key, strength = (label, l2 is self.l2), float(l2[0])
         held = self._factors.get(key)
-        if held is not None and torch.equal(held[0], chosen):
-            return held[1]
+        if held is not None and held[0] == strength and torch.equal(held[1], chosen):
+            return held[2]
         matrix, size = self.owner[label]
         part = matrix[chosen][:, chosen] * size
         part.diagonal().add_(2 * l2[chosen])
         factor, failed = torch.linalg.cholesky_ex(part)
         if failed:
             return None
-        self._factors[key] = chosen, factor
+        self._factors[key] = strength, chosen, factor
         return factor

@@ -97,54 +97,74 @@ class Curvature:
         room = BLOCK_MEMORY // (width * width * self.design.dtype.itemsize)
         count = len(order) if len(order) <= room else max(0, room - 1)
         labels, others = order[:count].sort().values, order[count:].sort().values
+        groups = [labels[n : n + 1] for n in range(count)] + ([others] if len(others) else [])
+        matrices = torch.zeros(len(groups), width, width, dtype=self.design.dtype)
+        seeds = torch.randint(2**62, (len(groups),), generator=torch.Generator().manual_seed(seed))
+        drawn = list(
+            self.design.workers.map(
+                lambda n: self._draw(weights, groups[n], int(seeds[n])), range(len(groups))
+            )
+        )
+        self._add_rows(matrices, drawn)
+        sums = torch.stack([totals[group].sum() for group in groups]).clamp(min=1e-30)
+        for matrix, size in zip(matrices, (sums / self.rows).tolist(), strict=True):
+            matrix[:-1, :-1] += SHARED * size * shared
+            matrix[-1, -1] += SHARED * size
+            matrix.diagonal().add_(RIDGE * float(matrix.diagonal().mean()) + 1e-12)
+        rest = matrices[count] if len(others) else matrices.new_empty(0, 0)
+        size = (totals[others] / sums[-1]).clamp(min=1e-12).to(matrices.dtype)
+        return LabelBlocks(labels, matrices[:count], others, rest, size)
+
+    def _draw(
+        self, weights: dict[int, Tensor], labels: Tensor, seed: int
+    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+        """Rows drawn by the weight that these labels have there, and what each counts for.
+
+        Returns:
+            For each block of rows the numbers of the rows in it, and their weights; on the CPU.
+        """
+        own = {n: w[:, labels.to(w.device)].sum(dim=1).double().cpu() for n, w in weights.items()}
+        flat = torch.cat([own[n] for n in self.blocks])
+        least = _threshold(flat, ROWS_PER_NEURON * (self.design.neurons + 1))
         generator = torch.Generator().manual_seed(seed)
-        seeds = torch.randint(2**62, (count + 1,), generator=generator).tolist()
-        own = torch.empty(count, width, width, dtype=self.design.dtype)
+        chance = torch.rand(len(flat), generator=generator, dtype=torch.float64)
+        chosen = chance * least < flat
+        heavy = torch.where(chosen, flat.clamp(min=least), 0.0)
+        heavy *= flat.sum() / heavy.sum().clamp(min=1e-300)
+        lengths = [len(own[n]) for n in self.blocks]
+        rows, sizes = {}, {}
+        for n, weight in zip(self.blocks, heavy.split(lengths), strict=True):
+            rows[n] = weight.nonzero()[:, 0]
+            sizes[n] = weight[rows[n]]
+        return rows, sizes
 
-        def build(number: int) -> None:
-            weight = {n: w[:, labels[number]] for n, w in weights.items()}
-            own[number] = self._sampled_block(weight, shared, seeds[number])
+    def _add_rows(
+        self, matrices: Tensor, drawn: list[tuple[dict[int, Tensor], dict[int, Tensor]]]
+    ) -> None:
+        """Add ``mean w x xᵀ`` of the drawn rows to each matrix; one pass over the data.
 
-        list(self.design.workers.map(build, range(count)))
-        rest, size = own.new_empty(0, 0), own.new_empty(0)
-        if len(others):
-            chosen = others.to(self.design.device)
-            weight = {n: w[:, chosen].sum(dim=1) for n, w in weights.items()}
-            rest = self._sampled_block(weight, shared, seeds[count])
-            size = (totals[others] / totals[others].sum()).clamp(min=1e-12).to(own.dtype)
-        self.design.passes += 1
-        return LabelBlocks(labels, own, others, rest, size)
+        Rows wait until there are some hundreds of them, as a product of few is slow.
+        """
+        design = self.design
+        held: list[list[Tensor]] = [[] for _ in drawn]
+        waiting = [0] * len(drawn)
+        for index in self.blocks:
+            block = design.block(index)
+            last = index == self.blocks[-1]
 
-    def _sampled_block(self, weight: dict[int, Tensor], shared: Tensor, seed: int) -> Tensor:
-        design, width = self.design, self.design.neurons + 1
-        flat = torch.cat([weight[n] for n in self.blocks]).double().cpu()
-        total = max(float(flat.sum()), 1e-30)
-        least = _threshold(flat, ROWS_PER_NEURON * width)
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.rand(len(flat), generator=generator, dtype=torch.float64) * least < flat
-        heavy = flat.clamp(min=least)[chosen]
-        heavy *= total / max(float(heavy.sum()), 1e-300)
-        matrix = torch.zeros(width, width, dtype=design.dtype)
-        held: list[Tensor] = []
-        place = done = 0
-        for n in self.blocks:
-            count = len(weight[n])
-            here = chosen[place : place + count].nonzero()[:, 0]
-            place += count
-            if len(here):
-                root = heavy[done : done + len(here)].sqrt().to(design.device, design.dtype)
-                done += len(here)
-                rows = design.block(n)[here.to(design.device)]
-                held.append(torch.cat([rows * root[:, None], root[:, None]], dim=1))
-            if held and (sum(map(len, held)) >= BUFFER or n == self.blocks[-1]):
-                matrix += gram_of(torch.cat(held))
-                held = []
-        matrix /= self.rows
-        size = total / self.rows
-        matrix[:-1, :-1] += SHARED * size * shared
-        matrix[-1, -1] += SHARED * size
-        matrix.diagonal().add_(RIDGE * float(matrix.diagonal().mean()) + 1e-12)
-        return matrix
+            def add(
+                number: int, block: Tensor = block, index: int = index, last: bool = last
+            ) -> None:
+                rows, sizes = drawn[number][0][index], drawn[number][1][index]
+                root = (sizes / self.rows).sqrt().to(design.device, design.dtype)[:, None]
+                held[number].append(torch.cat([block[rows.to(design.device)] * root, root], dim=1))
+                waiting[number] += len(rows)
+                if last or waiting[number] >= BUFFER:
+                    matrices[number] += gram_of(torch.cat(held[number]))
+                    held[number], waiting[number] = [], 0
+
+            list(design.workers.map(add, range(len(drawn))))
+        design.passes += 1
 
 
 def _threshold(weight: Tensor, wanted: int) -> float:

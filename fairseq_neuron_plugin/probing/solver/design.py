@@ -23,7 +23,8 @@ CHUNK = 64  # rows next to each other that a minibatch takes together: a disk re
 class Design:
     """Standardised activations ``(x - mean) / scale`` on a device.
 
-    Nothing here grows with the number of rows but caches of at most `CACHE_BYTES` each. Float16
+    Nothing here grows with the number of rows but caches of at most `CACHE_BYTES` each (on a
+    GPU: a third of its free memory each). Float16
     and float32 data is worked on in float32 unless it is small; what need not be exact, the
     curvature, in bfloat16 where the processor multiplies that faster.
 
@@ -39,21 +40,23 @@ class Design:
         X: ``[rows, neurons]``.
         workers: threads.
         device: a torch device.
+        widest: columns of the widest matrix that is made beside a block, such as scores of labels.
 
     Raises:
         NonFiniteError: NaN or infinity.
     """
 
-    def __init__(self, X: Rows, workers: Workers, device: str = "cpu") -> None:
+    def __init__(self, X: Rows, workers: Workers, device: str = "cpu", widest: int = 0) -> None:
         self.X, self.workers, self.device = X, workers, torch.device(device)
         self.rows, self.neurons = X.shape
         single = X.dtype in (np.float16, np.float32) and self.rows * self.neurons > SMALL
         self.dtype = torch.float32 if single else torch.float64
         self.coarse = torch.bfloat16 if single and _fast_bfloat16(self.device) else self.dtype
-        self.slices = list(row_blocks((self.rows, self.neurons), self.dtype.itemsize))
+        self.slices = list(row_blocks((self.rows, max(self.neurons, widest)), self.dtype.itemsize))
         self.passes = 0
         self.mean, self.scale, self.constant = self._moments()
         self._mean, self._factor = self._to_device(self.mean), self._to_device(1 / self.scale)
+        self.mean = self._mean.double().cpu().numpy()  # as it is taken off, rounding included
         self._factor[torch.from_numpy(self.constant).to(self.device)] = 0
         self._cache: list[Tensor] | None = None
         self._low: list[Tensor] | None = None
@@ -98,8 +101,8 @@ class Design:
 
     def sampled_gram(self, rows: int) -> Tensor:
         """``mean x xᵀ`` over about so many rows, spread evenly, on the CPU."""
-        step = max(1, self.rows // rows)
-        chosen = range(0, len(self.slices), step)
+        step = max(1, len(self.slices) * rows // self.rows)
+        chosen = range(0, len(self.slices), max(1, len(self.slices) // step))
         count = sum(self.slices[index].stop - self.slices[index].start for index in chosen)
 
         def part(index: int) -> Tensor:
@@ -172,6 +175,9 @@ class Design:
             total += first
             square += second
         self.passes += 1
+        if not torch.isfinite(square).all():
+            column = int((~torch.isfinite(square)).nonzero()[0, 0])
+            raise ValueError(f"the values of column {column} are too large for {self.dtype}")
         offset, spread = total / self.rows, square / self.rows
         mean = centre.double().cpu() + offset
         variance = spread - offset**2
@@ -193,6 +199,6 @@ def gram_of(block: Tensor) -> Tensor:
 
 def _fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.get_device_capability(device)[0] >= 8
     known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(known and known())

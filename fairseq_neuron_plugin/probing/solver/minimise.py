@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .block_lasso import BlockLasso
 from .curvature import Curvature, LabelBlocks
-from .newton import minimise_model
+from .newton import CG_STEPS, minimise_model
 from .objective import SoftmaxObjective
 from .penalty import Penalty, Point
 from .warm_start import FEWEST_ROWS, LONG, SHORT, stochastic_gradients
@@ -89,7 +89,7 @@ class Solver:
         steps = 0
         point = self._start(penalty, start, report)
         lasso = BlockLasso(self._blocks, penalty, self.design.workers) if self._blocks else None
-        renew = start is None
+        renew, fast = start is None, True
         while True:
             if report is not None:
                 report(steps, point.objective, point.residual)
@@ -101,14 +101,18 @@ class Solver:
                 lasso = BlockLasso(self._blocks, penalty, self.design.workers)
             goal = max(0.1 * point.residual, 0.5 * tol)
             effort = min(MODEL_STEPS, FIRST_MODEL_STEPS * (steps + 1))
-            found = minimise_model(point, curvature, lasso, penalty, goal, effort)
+            found = minimise_model(
+                point, curvature, lasso, penalty, goal, effort, CG_STEPS if fast else 4 * CG_STEPS
+            )
             better = self._search(penalty, point, found)
             steps += 1
             if better is point and renew:
                 break  # rounding allows no further progress
             better = penalty.shifted(better)
-            fast = better.residual <= SLOW * point.residual
-            renew = (start is None and steps < NEW_BLOCKS) or not fast
+            quick = better.residual <= SLOW * point.residual
+            # Few steps from the start are slow for other reasons than those of the endgame.
+            fast = quick or steps < NEW_BLOCKS
+            renew = (start is None and steps < NEW_BLOCKS) or not quick
             point = better
         weight, intercept = self.design.to_raw(point.parameters)
         return Solution(

@@ -56,7 +56,8 @@ def minimise_model(
     lasso: BlockLasso,
     penalty: Penalty,
     tol: float,
-    max_steps: int = 9,
+    max_steps: int,
+    cg_steps: int = CG_STEPS,
 ) -> Tensor:
     """Lower the model at ``point`` until its KKT residual is at most ``tol``, or nearly.
 
@@ -87,19 +88,21 @@ def minimise_model(
         if state.residual <= tol:
             break
         if number % CG_EVERY == 0:
-            _coupled_step(state, curvature, lasso)
+            _coupled_step(state, curvature, lasso, cg_steps)
             if state.residual <= tol:
                 break
     return state.z
 
 
-def _coupled_step(state: ModelState, curvature: Curvature, lasso: BlockLasso) -> None:
+def _coupled_step(
+    state: ModelState, curvature: Curvature, lasso: BlockLasso, cg_steps: int
+) -> None:
     """Conjugate gradients on the weights that are not 0, then the best point on that line."""
     penalty, z = state.penalty, state.z
     free = z != 0
     free[:, -1] = True
     slope = state.gradient + 2 * penalty.l2 * z + penalty.l1 * z.sign()
-    direction, bent = _conjugate_gradients(slope, free, curvature, lasso, penalty)
+    direction, bent = _conjugate_gradients(slope, free, curvature, lasso, penalty, cg_steps)
     descent = float((direction * slope).sum())
     bend = float((direction * bent).sum() + (2 * penalty.l2 * direction**2).sum())
     if not (descent < 0 < bend):
@@ -118,7 +121,12 @@ def _coupled_step(state: ModelState, curvature: Curvature, lasso: BlockLasso) ->
 
 
 def _conjugate_gradients(
-    slope: Tensor, free: Tensor, curvature: Curvature, lasso: BlockLasso, penalty: Penalty
+    slope: Tensor,
+    free: Tensor,
+    curvature: Curvature,
+    lasso: BlockLasso,
+    penalty: Penalty,
+    cg_steps: int,
 ) -> tuple[Tensor, Tensor]:
     """Solve ``(H + 2 l2) d = -slope`` on the free weights, nearly; gives ``d`` and ``H d``."""
     indices = [row.nonzero()[:, 0] for row in free]
@@ -136,7 +144,7 @@ def _conjugate_gradients(
     direction = shaped = precondition(rest)
     solution, bent = torch.zeros_like(rest), torch.zeros_like(rest)
     size = first = float((rest * shaped).sum())
-    for _ in range(CG_STEPS):
+    for _ in range(cg_steps):
         product = curvature.product(direction)
         full = torch.where(free, product + 2 * penalty.l2 * direction, 0.0)
         bend = float((direction * full).sum())
