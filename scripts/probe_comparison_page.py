@@ -135,6 +135,16 @@ def _task(task: Figures) -> Iterator[str]:
     pairs = zip(folds["strengths"], folds["accuracy"], strict=True)
     found = ", ".join(f"{strength:g}: {100 * value:.2f}" for strength, value in pairs)
     yield f"\nCross-validation, {len(folds['folds'])} folds, held-out accuracy by λ: {found}."
+    picked, tried = task["methods"]["cv"]["l1"], folds["strengths"]
+    if picked in (min(tried), max(tried)):
+        yield f"\n`cv` took {picked:g}, the end of this list: the best λ may lie beyond it."
+    cells, taken = task["grid"]["cells"], task["grid"]["picked"]
+    chosen = next(cell for cell in cells if all(cell[key] == taken[key] for key in taken))
+    best = max(cells, key=lambda cell: cell["accuracy"])
+    yield (
+        f"\nGrid, held-out accuracy: {100 * chosen['accuracy']:.2f} where it was picked, "
+        f"{100 * best['accuracy']:.2f} at its best (λ1 = {best['l1']:g}, λ2 = {best['l2']:g})."
+    )
 
 
 def _signatures(tasks: Sequence[Figures]) -> Iterator[str]:
@@ -152,20 +162,24 @@ def _draw(path: Path, tasks: Sequence[Figures]) -> None:
     figure = Figure(figsize=(4.2 * across, 2.8 * down), dpi=100, layout="constrained")
     panels = np.atleast_1d(figure.subplots(down, across)).ravel()
     for panel, task in zip(panels, tasks, strict=False):
-        for number, (method, m) in enumerate(task["methods"].items()):
+        masks = {method: m["mask"] for method, m in task["methods"].items()}
+        for number, (method, mask) in enumerate(masks.items()):
+            same = [other for other in masks if masks[other] == mask]
+            if method != same[0]:
+                continue  # the same λ: the same probe
             for order, style in (("top", "-"), ("bottom", "--")):
-                curve = [100 * value for value in m["mask"][order]]
-                label = method if order == "top" else None
+                curve = [100 * value for value in mask[order]]
+                label = " = ".join(same) if order == "top" else None
                 panel.plot(task["shares"], curve, style, color=f"C{number}", lw=1.2, label=label)
-        curve = [100 * value for value in task["methods"]["default"]["mask"]["random"]]
+        curve = [100 * value for value in masks["default"]["random"]]
         panel.plot(task["shares"], curve, ":", color="grey", lw=1.2, label="random (default)")
         panel.set_title(task["name"], fontsize=9)
         panel.set_xlabel("neurons kept (%): top solid, bottom dashed", fontsize=8)
         panel.set_ylabel("accuracy (%)", fontsize=8)
         panel.tick_params(labelsize=7)
+        panel.legend(fontsize=6)
     for panel in panels[len(tasks) :]:
         panel.set_axis_off()
-    panels[0].legend(fontsize=7)
     with atomic_path(path) as partial:
         figure.savefig(partial, format="png", metadata={"Software": ""})
 
