@@ -18,7 +18,7 @@ class ShardedRows:
     """
 
     def __init__(self, shards: Sequence[npt.NDArray[Any]]) -> None:
-        self._shards = list(shards)
+        self.shards = list(shards)
         self._starts = np.cumsum([0, *(len(shard) for shard in shards)])
         self.shape = (int(self._starts[-1]), shards[0].shape[1])
         self.dtype = shards[0].dtype
@@ -57,16 +57,16 @@ class ShardedRows:
     def _slice(self, start: int, stop: int, others: Sequence[Any]) -> npt.NDArray[Any]:
         pieces = [
             shard[(slice(max(start - first, 0), max(stop - first, 0)), *others)]
-            for shard, first in zip(self._shards, self._starts, strict=False)
+            for shard, first in zip(self.shards, self._starts, strict=False)
             if first < stop and first + len(shard) > start
         ]
         if len(pieces) > 1:
             return np.concatenate(pieces)
-        return pieces[0] if pieces else self._shards[0][(slice(0, 0), *others)]
+        return pieces[0] if pieces else self.shards[0][(slice(0, 0), *others)]
 
     def _gather(self, numbers: IntArray) -> npt.NDArray[Any]:
         found = np.empty((len(numbers), self.shape[1]), self.dtype)
-        for shard, first in zip(self._shards, self._starts, strict=False):
+        for shard, first in zip(self.shards, self._starts, strict=False):
             here = (numbers >= first) & (numbers < first + len(shard))
             found[here] = shard[numbers[here] - first]
         return found

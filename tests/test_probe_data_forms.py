@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fairseq_neuron_plugin.activations import write_store
 from fairseq_neuron_plugin.cli.probe import main
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
-from fairseq_neuron_plugin.probing.rows import NonFiniteError, View
+from fairseq_neuron_plugin.probing.rows import NonFiniteError, View, release
 from fairseq_neuron_plugin.sharded_rows import ShardedRows
 
 # Nothing below overflows, divides by zero, or complains of an array it may not write to.
@@ -212,3 +213,21 @@ def test_number_of_threads_does_not_matter(tmp_path):
     )
     here = fitted(X, y, 2e-3, 1e-2, tol=1e-7)
     np.testing.assert_allclose(np.load(files[2]), here.coef_, atol=1e-6)
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_DONTNEED"), reason="no madvise on this system")
+def test_rows_of_a_file_that_were_read_are_let_go(tmp_path):
+    """Else a store that is larger than the memory would fill it."""
+
+    def resident() -> int:
+        with open("/proc/self/status", encoding="utf-8") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("RssFile"))
+
+    np.save(tmp_path / "x.npy", np.ones((40_000, 500), np.float32))  # 76 MiB
+    stored = np.load(tmp_path / "x.npy", mmap_mode="r")
+    before = resident()
+    assert stored.sum() == stored.size
+    assert resident() - before > 60_000
+    release(View(np.asarray(stored), np.arange(10)))
+    assert resident() - before < 10_000
+    assert stored[-1, -1] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,23 @@ class View:
 
 
 Rows = Array | ShardedRows | View
+
+
+def release(X: Rows) -> None:
+    """Let go of what was read of memory-mapped files: it would count as this process's memory."""
+    if isinstance(X, View):
+        release(X.array)
+    elif isinstance(X, ShardedRows):
+        for shard in X.shards:
+            release(shard)
+    elif hasattr(mmap, "MADV_DONTNEED"):
+        # scikit-learn's checks give a plain array back, whose base the map is.
+        held: Any = X
+        while held is not None and not isinstance(held, np.memmap):
+            held = getattr(held, "base", None)
+        mapped: Any = getattr(held, "_mmap", None)
+        if held is not None and mapped is not None and held.mode == "r":
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def reads_in_blocks(X: Any) -> bool:

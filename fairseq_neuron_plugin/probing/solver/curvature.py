@@ -89,10 +89,9 @@ class Curvature:
             seed: of the draw.
         """
         width = self.design.neurons + 1
-        weights = {n: chances * (1 - chances) for n, chances in self.chances.items()}
         totals = torch.zeros(self.objective.labels, dtype=torch.float64)
-        for each in weights.values():
-            totals += each.sum(dim=0, dtype=torch.float64).cpu()
+        for each in self.chances.values():
+            totals += (each * (1 - each)).sum(dim=0, dtype=torch.float64).cpu()
         order = totals.argsort(descending=True, stable=True)
         room = BLOCK_MEMORY // (width * width * self.design.dtype.itemsize)
         count = len(order) if len(order) <= room else max(0, room - 1)
@@ -102,7 +101,7 @@ class Curvature:
         seeds = torch.randint(2**62, (len(groups),), generator=torch.Generator().manual_seed(seed))
         drawn = list(
             self.design.workers.map(
-                lambda n: self._draw(weights, groups[n], int(seeds[n])), range(len(groups))
+                lambda n: self._draw(groups[n], int(seeds[n])), range(len(groups))
             )
         )
         self._add_rows(matrices, drawn)
@@ -115,23 +114,25 @@ class Curvature:
         size = (totals[others] / sums[-1]).clamp(min=1e-12).to(matrices.dtype)
         return LabelBlocks(labels, matrices[:count], others, rest, size)
 
-    def _draw(
-        self, weights: dict[int, Tensor], labels: Tensor, seed: int
-    ) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    def _draw(self, labels: Tensor, seed: int) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
         """Rows drawn by the weight that these labels have there, and what each counts for.
 
         Returns:
             For each block of rows the numbers of the rows in it, and their weights; on the CPU.
         """
-        own = {n: w[:, labels.to(w.device)].sum(dim=1).double().cpu() for n, w in weights.items()}
-        flat = torch.cat([own[n] for n in self.blocks])
+        columns = labels.to(self.design.device)
+        pieces = []
+        for n in self.blocks:
+            chances = self.chances[n][:, columns]
+            pieces.append((chances * (1 - chances)).sum(dim=1).double().cpu())
+        flat = torch.cat(pieces)
         least = _threshold(flat, ROWS_PER_NEURON * (self.design.neurons + 1))
         generator = torch.Generator().manual_seed(seed)
         chance = torch.rand(len(flat), generator=generator, dtype=torch.float64)
         chosen = chance * least < flat
         heavy = torch.where(chosen, flat.clamp(min=least), 0.0)
         heavy *= flat.sum() / heavy.sum().clamp(min=1e-300)
-        lengths = [len(own[n]) for n in self.blocks]
+        lengths = [len(piece) for piece in pieces]
         rows, sizes = {}, {}
         for n, weight in zip(self.blocks, heavy.split(lengths), strict=True):
             rows[n] = weight.nonzero()[:, 0]

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..rows import Rows, refuse_non_finite, row_blocks
+from ..rows import Rows, refuse_non_finite, release, row_blocks
 from .workers import Workers
 
 R = TypeVar("R")
 
 CACHE_BYTES = 256 * 2**20
 SMALL = 500_000  # matrices of fewer values are always worked on in float64
+RELEASE_EVERY = 32  # blocks
 CHUNK = 64  # rows next to each other that a minibatch takes together: a disk reads ahead
 
 
@@ -53,7 +54,7 @@ class Design:
         self.dtype = torch.float32 if single else torch.float64
         self.coarse = torch.bfloat16 if single and _fast_bfloat16(self.device) else self.dtype
         self.slices = list(row_blocks((self.rows, max(self.neurons, widest)), self.dtype.itemsize))
-        self.passes = 0
+        self.passes = self._reads = 0
         self.mean, self.scale, self.constant = self._moments()
         self._mean, self._factor = self._to_device(self.mean), self._to_device(1 / self.scale)
         self.mean = self._mean.double().cpu().numpy()  # as it is taken off, rounding included
@@ -143,6 +144,9 @@ class Design:
     def _raw(self, rows: slice) -> Tensor:
         """A copy of these rows, to be worked on in place."""
         block = np.array(self.X[rows], order="C")
+        self._reads += 1
+        if self._reads % RELEASE_EVERY == 0:
+            release(self.X)
         if not block.dtype.isnative:
             block = block.astype(block.dtype.newbyteorder("="))
         return torch.from_numpy(block).to(self.device, self.dtype)

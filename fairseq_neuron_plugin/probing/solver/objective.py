@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .design import Design
 
-PROBABILITY_BYTES = 128 * 2**20
+PROBABILITY_BYTES = 64 * 2**20
 
 
 class SoftmaxObjective:
@@ -57,23 +57,26 @@ class SoftmaxObjective:
         weight = parameters[:, :-1].to(design.device, design.dtype).T
         intercept = parameters[:, -1].to(design.device, design.dtype)
 
-        def part(index: int) -> tuple[Tensor, Tensor, Tensor]:
+        # One piece of memory, which goes back whole.
+        lengths = [design.slices[n].stop - design.slices[n].start for n in self.kept]
+        memory = torch.empty(sum(lengths), self.labels, dtype=design.dtype, device=design.device)
+        held = dict(zip(self.kept, memory.split(lengths), strict=True))
+
+        def part(index: int) -> tuple[Tensor, Tensor]:
             block, codes = design.block(index), self.codes[design.slices[index], None]
             logits = torch.addmm(intercept, block, weight)
             norm = torch.logsumexp(logits, dim=1, keepdim=True)
             value = (norm - logits.gather(1, codes)).sum(dtype=torch.float64)
             chances = logits.sub_(norm).exp_()
-            kept = chances.clone() if index % self.kept.step == 0 else chances[:0]
+            if index in held:
+                held[index].copy_(chances)
             chances.scatter_add_(1, codes, chances.new_full((1, 1), -1.0).expand_as(codes))
             slope = torch.cat([chances.T @ block, chances.sum(dim=0)[:, None]], dim=1)
-            return value, slope, kept
+            return value, slope
 
         value, gradient = 0.0, torch.zeros(self.shape, dtype=torch.float64)
-        chances = {}
-        for index, (loss, slope, kept) in enumerate(design.each_block(part)):
+        for loss, slope in design.each_block(part):
             value += float(loss)
             gradient += slope.cpu()
-            if len(kept):
-                chances[index] = kept
         design.passes += 1
-        return value / design.rows, gradient / design.rows, chances
+        return value / design.rows, gradient / design.rows, held
