@@ -13,7 +13,7 @@ from fairseq_neuron_plugin.activations import Activations, StoreWriter
 from fairseq_neuron_plugin.labels import read_labels
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.probing.labelled import LabelledTokens, drop_rare, join_labels
-from fairseq_neuron_plugin.probing.rows import Rows, View
+from fairseq_neuron_plugin.rows import Rows, View
 
 BLOCK = 10000  # rows made at a time: memory does not grow with the store
 SENTENCE = 10  # words

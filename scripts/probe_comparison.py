@@ -22,8 +22,8 @@ from fairseq_neuron_plugin.probing.labelled import LabelledTokens, join_labels, 
 from fairseq_neuron_plugin.probing.mask_curve import curve_area, mask_curve
 from fairseq_neuron_plugin.probing.path import ProbePath
 from fairseq_neuron_plugin.probing.probe_folder import load_probe, save_probe
-from fairseq_neuron_plugin.probing.rows import View
 from fairseq_neuron_plugin.rankings import linguistic, random
+from fairseq_neuron_plugin.rows import View
 from fairseq_neuron_plugin.signature import format_signature, short_hash, versions
 
 SHARES = (1, 2, 3, 5, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)  # percent kept in a curve
@@ -96,7 +96,7 @@ class Task:
     @cached_property
     def random_orders(self) -> list[Ranking]:
         seeds = range(self.seed, self.seed + RANDOM_ORDERS)
-        return [random(self.space.size, seed, self.space) for seed in seeds]
+        return [random(self.space.size, seed=seed) for seed in seeds]
 
     def compare(self) -> dict[str, Any]:
         """All steps; the numbers of one table."""
@@ -112,7 +112,7 @@ class Task:
         methods = {}
         for method, fit in fits.items():
             probe, fitted = self.fitted(fit)
-            ranking = linguistic(probe.coef_, probe.classes_.tolist(), 1.0, self.space, self.model)
+            ranking = linguistic(probe.coef_, probe.classes_.tolist())
             measured = self.step(f"measure.{fit}", partial(self._measure, probe, ranking))
             retrained = self.step(
                 f"retrain.{fit}",

@@ -8,7 +8,7 @@ import torch
 
 from fairseq_neuron_plugin.probing.adam import _evaluate, fit_adam
 from fairseq_neuron_plugin.probing.elastic_net import ElasticNetProbe
-from fairseq_neuron_plugin.probing.rows import NonFiniteError, View
+from fairseq_neuron_plugin.rows import NonFiniteError, View
 from fairseq_neuron_plugin.sharded_rows import ShardedRows
 
 L1, L2 = 3e-3, 2e-3

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier
 
+from fairseq_neuron_plugin.coded import Coded
 from fairseq_neuron_plugin.probing.baselines import MajorityBaseline, majority_accuracy
-from fairseq_neuron_plugin.probing.labelled import Coded, LabelledTokens
+from fairseq_neuron_plugin.probing.labelled import LabelledTokens
 
 
 def test_most_frequent_label_of_the_word():

@@ -166,6 +166,6 @@ def test_variance_and_mean_distance():
 
 
 def test_random_order_is_the_same_for_the_same_seed():
-    assert random(50, 3).neurons.tolist() == random(50, 3).neurons.tolist()
-    assert random(50, 3).neurons.tolist() != random(50, 4).neurons.tolist()
-    assert sorted(random(50, 3).neurons.tolist()) == list(range(50))
+    assert random(50, seed=3).neurons.tolist() == random(50, seed=3).neurons.tolist()
+    assert random(50, seed=3).neurons.tolist() != random(50, seed=4).neurons.tolist()
+    assert sorted(random(50, seed=3).neurons.tolist()) == list(range(50))

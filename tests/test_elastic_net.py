@@ -12,11 +12,11 @@ import torch
 from probe_toy import problem, value
 from sklearn.exceptions import ConvergenceWarning
 
-from fairseq_neuron_plugin.probing import rows
+from fairseq_neuron_plugin import rows
 from fairseq_neuron_plugin.probing.elastic_net import ElasticNetProbe
-from fairseq_neuron_plugin.probing.rows import View
 from fairseq_neuron_plugin.probing.solver import design, objective
 from fairseq_neuron_plugin.probing.solver.penalty import Penalty
+from fairseq_neuron_plugin.rows import View
 
 
 def test_shapes_and_two_labels():

@@ -26,8 +26,8 @@ from fairseq_neuron_plugin.probing.grid import (
 from fairseq_neuron_plugin.probing.grid_plot import plot_grid
 from fairseq_neuron_plugin.probing.labelled import LabelledTokens
 from fairseq_neuron_plugin.probing.mask_curve import row_blocks
-from fairseq_neuron_plugin.probing.rows import View
 from fairseq_neuron_plugin.rankings import linguistic
+from fairseq_neuron_plugin.rows import View
 
 matplotlib = pytest.importorskip("matplotlib")
 

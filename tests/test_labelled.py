@@ -21,7 +21,7 @@ from fairseq_neuron_plugin.probing.labelled import (
     join_labels,
     split_by_sentence,
 )
-from fairseq_neuron_plugin.probing.rows import View
+from fairseq_neuron_plugin.rows import View
 
 SPACE = NeuronSpace((Layer("encoder.layers.0", 2),))
 SENTENCES = [["the", "dog", "."], [], ["it", "rains", "the", "."], ["."], ["go", "!"]]

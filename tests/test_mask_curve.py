@@ -10,8 +10,8 @@ from fairseq_neuron_plugin.errors import UserError
 from fairseq_neuron_plugin.probing import mask_curve as module
 from fairseq_neuron_plugin.probing.elastic_net import ElasticNetProbe
 from fairseq_neuron_plugin.probing.mask_curve import curve_area, mask_accuracies, mask_curve
-from fairseq_neuron_plugin.probing.rows import NonFiniteError, View
 from fairseq_neuron_plugin.ranking import Ranking
+from fairseq_neuron_plugin.rows import NonFiniteError, View
 
 NEURONS = 23
 

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fairseq_neuron_plugin.activations import write_store
 from fairseq_neuron_plugin.cli.probe import main
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
-from fairseq_neuron_plugin.probing.rows import NonFiniteError, View, release
+from fairseq_neuron_plugin.rows import NonFiniteError, View, release
 from fairseq_neuron_plugin.sharded_rows import ShardedRows
 
 # Nothing below overflows, divides by zero, or complains of an array it may not write to.

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.rankings import linguistic, salient
 
 
@@ -100,9 +99,8 @@ def test_planted_neurons_come_first():
 
 
 def test_what_the_ranking_carries():
-    space = NeuronSpace((Layer("encoder.layers.0", 2), Layer("encoder.layers.1", 3)))
-    ranking = linguistic(np.eye(2, 5), ["N", "V"], 2.0, space, "sha")
-    assert (ranking.method, ranking.space, ranking.model) == ("linguistic", space, "sha")
+    ranking = linguistic(np.eye(2, 5), ["N", "V"], step=2.0)
+    assert ranking.method == "linguistic"
     assert "step:2" in ranking.signature
     assert ranking.select("label=V:top:1") == [1]
 

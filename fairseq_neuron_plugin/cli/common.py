@@ -82,6 +82,35 @@ class Progress:
             self._bar.close()
 
 
+class StepProgress:
+    """As `Progress`, where the number of steps is known only once the work has begun.
+
+    Usage::
+
+        with StepProgress("gaussian") as progress:
+            gaussian(..., progress=progress)    # calls progress(done, steps)
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, done: int, steps: int) -> None:
+        """So many of so many steps are done."""
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(total=steps, desc=self._name, file=sys.stderr)
+        self._bar.update(done - self._bar.n)
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 def format_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Align rows under a header: first column to the left, the others to the right."""
     cells = [list(header), *([_cell(value) for value in row] for row in rows)]

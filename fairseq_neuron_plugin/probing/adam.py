@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .rows import NonFiniteError, Rows
+from ..rows import NonFiniteError, Rows
 
 EPOCHS = 10
 EVALUATION_VALUES = 2**20  # activations in memory at a time when the objective is measured

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .labelled import Coded, LabelledTokens
+from ..coded import Coded
+from .labelled import LabelledTokens
 
 
 class MajorityBaseline:

@@ -14,9 +14,9 @@ from ..errors import UserError
 from ..neurons import parse_amount
 from ..ranking import Ranking
 from ..rankings import random as random_ranking
+from ..rows import Rows, View
 from .elastic_net import ElasticNetProbe
 from .mask_curve import check_ranking, class_codes, mask_accuracies
-from .rows import Rows, View
 
 Array = npt.NDArray[Any]
 
@@ -110,7 +110,7 @@ def _orderings(ranking: Ranking, orders: Sequence[str], seed: int) -> dict[str, 
     if unknown:
         raise UserError(f"unknown order {unknown[0]!r}; there are: {', '.join(ORDERS)}")
     return {
-        order: random_ranking(len(ranking.neurons), seed).neurons
+        order: random_ranking(len(ranking.neurons), seed=seed).neurons
         if order == "random"
         else ranking.order(order)
         for order in dict.fromkeys(orders)

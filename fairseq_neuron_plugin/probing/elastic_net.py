@@ -17,9 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor
 
+from ..rows import reads_in_blocks, refuse_non_finite, row_blocks
 from .adam import EPOCHS as ADAM_EPOCHS
 from .adam import fit_adam
-from .rows import reads_in_blocks, refuse_non_finite, row_blocks
 from .solver.design import Design
 from .solver.minimise import Solver
 from .solver.objective import SoftmaxObjective

@@ -218,7 +218,7 @@ def _ablate(
     if not settings.shares:
         return []
     neurons = probe.coef_.shape[1]
-    ranking = linguistic(probe.coef_, probe.classes_.tolist(), 1.0, data.store.layers)
+    ranking = linguistic(probe.coef_, probe.classes_.tolist())
 
     def report(title: str) -> None:
         work.begin(f"retrain {title}", _retraining(title.split(" ")[-1], neurons))

@@ -15,12 +15,12 @@ from sklearn.exceptions import ConvergenceWarning
 from ..errors import UserError
 from ..neurons import parse_amount
 from ..rankings.salience import linguistic
+from ..rows import NonFiniteError
 from .elastic_net import ElasticNetProbe
 from .grid_plan import DEFAULT, GridPlan, parse_grid
 from .labelled import LabelledTokens
 from .mask_curve import class_codes, mask_accuracies
 from .path import ProbePath
-from .rows import NonFiniteError
 
 __all__ = ["DEFAULT", "Cell", "Grid", "GridPlan", "measure_grid", "parse_grid"]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ..errors import UserError
 from ..neurons import parse_amount
 from ..ranking import Ranking
-from .rows import Rows, refuse_non_finite, row_blocks
+from ..rows import Rows, refuse_non_finite, row_blocks
 
 Array = npt.NDArray[Any]
 

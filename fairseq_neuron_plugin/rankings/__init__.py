@@ -1,7 +1,17 @@
-"""From a probe's weights or a matrix of activations to a ranking of neurons."""
+"""From weights, activations, labels or gradients to a ranking; `METHODS` has all the ways."""
 
 from .correlation import cross_model
+from .registry import METHODS, ranking_method
 from .salience import linguistic, salient
 from .single_model import mean_distance, random, variance
 
-__all__ = ["cross_model", "linguistic", "mean_distance", "random", "salient", "variance"]
+__all__ = [
+    "METHODS",
+    "cross_model",
+    "linguistic",
+    "mean_distance",
+    "random",
+    "ranking_method",
+    "salient",
+    "variance",
+]

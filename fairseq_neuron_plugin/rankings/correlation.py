@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..neurons import NeuronSpace
 from ..ranking import Ranking
-from ..signature import format_signature, versions
 from .moments import Columns, CrossProducts, RowSource, row_slices
+from .registry import ranking_method
+from .scored import by_score
 
 Float64 = npt.NDArray[np.float64]
 
 COMBINE: dict[str, Callable[..., Any]] = {"max": np.max, "min": np.min, "mean": np.mean}
 
 
+@ranking_method("cross-model", inputs="models")
 def cross_model(
     X: RowSource,
     others: Sequence[RowSource],
+    *,
     signed: bool = False,
-    combine: str = "max",
-    space: NeuronSpace | None = None,
-    model: str | None = None,
+    combine: Literal["max", "min", "mean"] = "max",
 ) -> Ranking:
-    """Rank neurons by their best correlation with a neuron of other models (paper, equation 2).
+    """By the best correlation with a neuron of other models (Dalvi et al. 2019, equation 2).
 
     One pass over all matrices; memory does not depend on the number of tokens.
 
@@ -36,9 +36,7 @@ def cross_model(
         others: the same tokens read by other models, ``[tokens, any number of neurons]`` each.
         signed: take the correlation as the paper prints it; default its absolute value, as in the
             authors' code.
-        combine: how the best matches in several models become a score: ``max``, ``min``, ``mean``.
-        space: the layers whose neurons are the columns of ``X``.
-        model: SHA-256 of the checkpoint behind ``X``.
+        combine: how the best matches in several models become a score.
 
     Returns:
         The ranking; a neuron's score is between 0 (-1 if signed) and 1, and 0 for a neuron without
@@ -53,23 +51,10 @@ def cross_model(
         raise UserError(f"unknown way to combine {combine!r}; there are: {', '.join(COMBINE)}")
     best, match, alive = _best_matches(X, others, signed)
     scores = np.where(alive, COMBINE[combine](best, axis=0), 0.0)
-    order = np.lexsort((np.arange(len(scores)), -scores))
-    return Ranking(
-        method="cross-model",
-        neurons=order.astype(np.int64),
-        scores=scores[order],
-        signature=format_signature(
-            {
-                "method": "cross-model",
-                "signed": signed,
-                "combine": combine,
-                "others": len(others),
-                "tokens": X.shape[0],
-                **versions("numpy"),
-            }
-        ),
-        space=space,
-        model=model,
+    return by_score(
+        "cross-model",
+        scores,
+        {"signed": signed, "combine": combine, "others": len(others), "tokens": X.shape[0]},
         details={"best_match": match, "by_model": best.tolist()},
     )
 

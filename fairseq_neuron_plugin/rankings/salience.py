@@ -9,22 +9,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..neurons import NeuronSpace
 from ..ranking import Ranking
 from ..signature import format_signature, versions
+from .registry import ranking_method
 
 # Shares are sums of floating-point numbers: a share that is p up to rounding has reached p.
 ROUNDING = 1e-9
 
 
+@ranking_method("linguistic", inputs="probe")
 def linguistic(
-    coef: npt.ArrayLike,
-    labels: Sequence[str] | None = None,
-    step: float = 1.0,
-    space: NeuronSpace | None = None,
-    model: str | None = None,
+    coef: npt.ArrayLike, labels: Sequence[str] | None = None, *, step: float = 1.0
 ) -> Ranking:
-    """Rank neurons by the share of a label's weight mass at which they become salient.
+    """By a probe's weights: Algorithm 1 (Dalvi et al. 2019, section 3.1).
+
+    A neuron's place is the share of a label's weight mass at which it becomes salient.
 
     For ``p = step, 2 step, …, 100`` percent, each label takes the fewest neurons of largest weight
     whose sum reaches ``p`` percent of the label's mass; the neurons that are new are appended.
@@ -35,8 +34,6 @@ def linguistic(
         coef: ``[labels, neurons]``, the probe's weights.
         labels: names of the rows; default their numbers.
         step: percent of the mass that is added in each step, the paper's α; above 0, at most 100.
-        space: the layers whose neurons are the columns.
-        model: SHA-256 of the checkpoint.
 
     Returns:
         The ranking. ``scores`` holds, parallel to ``neurons``, the smallest mass share (0 to 1)
@@ -68,8 +65,6 @@ def linguistic(
         signature=format_signature(
             {"method": "linguistic", "step": step, "labels": len(names), **versions("numpy")}
         ),
-        space=space,
-        model=model,
     )
 
 

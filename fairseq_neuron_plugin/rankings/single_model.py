@@ -3,75 +3,58 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from ..errors import UserError
-from ..neurons import NeuronSpace
 from ..ranking import Ranking
-from ..signature import format_signature, versions
 from .moments import Columns, RowSource
+from .registry import ranking_method
+from .scored import by_score
 
 
-def variance(
-    X: RowSource, reverse: bool = False, space: NeuronSpace | None = None, model: str | None = None
-) -> Ranking:
-    """Rank neurons by their variance over the tokens, largest first.
+@ranking_method("variance", inputs="activations")
+def variance(X: RowSource, *, reverse: bool = False) -> Ranking:
+    """By variance over the tokens, largest first (Dalvi et al. 2019, section 5).
 
     Args:
         X: ``[tokens, neurons]``; read once, block by block.
         reverse: smallest first.
-        space: the layers whose neurons are the columns.
-        model: SHA-256 of the checkpoint.
     """
-    columns = Columns(X, "activations").read_all()
-    return _ranking("variance", columns.variances, reverse, X.shape[0], space, model)
+    settings = {"reverse": reverse, "tokens": X.shape[0]}
+    variances = Columns(X, "activations").read_all().variances
+    return by_score("variance", variances, settings, smallest_first=reverse)
 
 
-def mean_distance(
-    X: RowSource, reverse: bool = False, space: NeuronSpace | None = None, model: str | None = None
-) -> Ranking:
-    """Rank neurons by ``|mean_j - mean of all means|``, largest first; arguments as `variance`."""
+@ranking_method("mean-distance", inputs="activations")
+def mean_distance(X: RowSource, *, reverse: bool = False) -> Ranking:
+    """By the distance of a neuron's mean from the mean of all means, largest first.
+
+    Dalvi et al. 2019, section 5.
+
+    Args:
+        X: ``[tokens, neurons]``; read once, block by block.
+        reverse: smallest first.
+    """
     means = Columns(X, "activations").read_all().means
+    settings = {"reverse": reverse, "tokens": X.shape[0]}
     distance = np.abs(means - means.mean())
-    return _ranking("mean-distance", distance, reverse, X.shape[0], space, model)
+    return by_score("mean-distance", distance, settings, smallest_first=reverse)
 
 
-def random(
-    neurons: int, seed: int = 0, space: NeuronSpace | None = None, model: str | None = None
-) -> Ranking:
-    """A random order, the same for the same seed; the score falls from 1 with the rank.
+@ranking_method("random", inputs="activations")
+def random(X: RowSource | int, *, seed: int = 0) -> Ranking:
+    """At random, the same for the same seed; the score falls from 1 with the rank.
+
+    Args:
+        X: ``[tokens, neurons]``, of which only the width counts, or the number of neurons.
+        seed: of the order.
 
     Raises:
         UserError: no neurons, or a negative seed.
     """
+    neurons = X if isinstance(X, int) else X.shape[1]
     if neurons < 1 or seed < 0:
         raise UserError(f"cannot order {neurons} neurons at random with seed {seed}")
-    order = np.random.default_rng(seed).permutation(neurons).astype(np.int64)
-    return Ranking(
-        method="random",
-        neurons=order,
-        scores=1.0 - np.arange(neurons) / neurons,
-        signature=format_signature({"method": "random", "seed": seed, **versions("numpy")}),
-        space=space,
-        model=model,
-    )
-
-
-def _ranking(
-    method: str,
-    scores: npt.NDArray[np.float64],
-    reverse: bool,
-    tokens: int,
-    space: NeuronSpace | None,
-    model: str | None,
-) -> Ranking:
-    order = np.lexsort((np.arange(len(scores)), scores if reverse else -scores))
-    settings = {"method": method, "reverse": reverse, "tokens": tokens, **versions("numpy")}
-    return Ranking(
-        method=method,
-        neurons=order.astype(np.int64),
-        scores=scores[order],
-        signature=format_signature(settings),
-        space=space,
-        model=model,
-    )
+    order = np.random.default_rng(seed).permutation(neurons)
+    scores = np.empty(neurons)
+    scores[order] = 1.0 - np.arange(neurons) / neurons
+    return by_score("random", scores, {"seed": seed})

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..rows import Rows, refuse_non_finite, release, row_blocks
+from ...rows import Rows, refuse_non_finite, release, row_blocks
 from .workers import Workers
 
 R = TypeVar("R")

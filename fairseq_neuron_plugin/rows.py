@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..activations import ShardedRows
+from .sharded_rows import ShardedRows
 
 Array = npt.NDArray[Any]
 

@@ -1,0 +1,1 @@
+"""What rankings, probes and activations say about neurons, in tables and pictures."""
