@@ -15,35 +15,28 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
 import shlex
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from steps import BIN, Steps
 from tatoeba_probes import MODELS, PROPERTIES, write_probe_page
 from tatoeba_report import write_report
 
-BIN = Path(sys.executable).parent
 
-
-class Run:
+class Run(Steps):
     """Where everything lies, and how a step is run."""
 
     def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(Path(args.output))
         self.data, self.models = Path(args.data), Path(args.models)
-        self.out = Path(args.output)
         self.sentences = args.pos_sentences
         self.beam = args.beam
         self.points, self.other_points = args.points, args.other_points
-        (self.out / "logs").mkdir(parents=True, exist_ok=True)
         self.hold_settings(args)
-        # One thread each: two decodes side by side beat one on two threads.
-        self.env = {**os.environ, "OMP_NUM_THREADS": "1"}
 
     def hold_settings(self, args: argparse.Namespace) -> None:
         """Steps are known by their results, so a folder is for one set of settings."""
@@ -53,25 +46,6 @@ class Run:
         if path.exists() and json.loads(path.read_text()) != settings:
             raise SystemExit(f"{self.out} holds a run with other settings; choose another --output")
         path.write_text(json.dumps(settings))
-
-    def step(self, result: str, command: str) -> None:
-        """Run a command of the package unless its result is there; stop everything if it fails."""
-        target = self.out / result
-        if target.exists():
-            return
-        begin = time.time()
-        program, *arguments = shlex.split(command)
-        log = self.out / "logs" / f"{Path(result).name}.log"
-        with open(log, "w", encoding="utf-8") as stream:
-            done = subprocess.run(
-                [BIN / program, *arguments], stdout=stream, stderr=subprocess.STDOUT, env=self.env
-            )
-        if done.returncode or not target.exists():
-            tail = log.read_text(encoding="utf-8").splitlines()[-3:]
-            raise SystemExit(
-                f"{command}\nended with {done.returncode}; see {log}\n" + "\n".join(tail)
-            )
-        print(f"  {result}: {time.time() - begin:.0f} s", flush=True)
 
     def write(self, name: str, make: Callable[[], Iterator[str]]) -> None:
         """Write a text file of these lines, whole or not at all."""
