@@ -2,7 +2,7 @@
 """How fast and how lean the probe's fit is, side by side with what else there is, in one run.
 
   scripts/bench_probe.py --parts saga,adam,grid,memory --output probe.json
-  scripts/bench_probe.py --parts neurox --neurox DIR --acts ACTS --labels LABELS
+  scripts/bench_probe.py --parts neurox --acts ACTS --labels LABELS
 
 Parts:
   neurox  NeuroX's probe with its defaults (batch 32, 10 epochs of Adam), and the time in which the
@@ -19,8 +19,7 @@ bench_probe_data.py), and a real activation store if one is given. All times are
 calls, from the data on disk (here) or in memory as float32 (the others). The number of threads is
 the same for all; one is what costs the others the least CPU time.
 
-NeuroX pins versions of many years ago, so it needs a folder of its own, without them:
-  pip install --no-deps --target DIR neurox imbalanced-learn sklearn-compat
+NeuroX is what scripts/setup.sh installs, without the versions of many years ago that it pins.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ MOST_EPOCHS = 4096
 HALVINGS = 3  # of the interval that the number of epochs is known to be in
 
 HOW = (
-    "NeuroX is not here. It pins versions of many years ago, so put it into a folder of its own: "
-    "pip install --no-deps --target DIR neurox imbalanced-learn sklearn-compat; then --neurox DIR"
+    "NeuroX is not here. scripts/setup.sh installs it where it can; it pins versions of many years "
+    "ago, so without them: pip install --no-deps neurox imbalanced-learn sklearn-compat (for a "
+    "folder of its own add --target DIR, and give --neurox DIR)"
 )
 
 

@@ -3,6 +3,7 @@
 from .average_precision import average_precision
 from .class_moments import class_moments
 from .correlation import cross_model
+from .gaussian import gaussian
 from .language_entropy import language_entropy
 from .probeless import probeless
 from .registry import METHODS, ranking_method
@@ -16,6 +17,7 @@ __all__ = [
     "class_moments",
     "cross_model",
     "f_statistic",
+    "gaussian",
     "language_entropy",
     "linguistic",
     "mean_distance",
