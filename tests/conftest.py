@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -13,8 +14,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import hydra_memory
 from tiny_models import TinyModels, train
 from tiny_zoo import Zoo
+
+hydra_memory.remember()
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collector need not look through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def fitted(X, y, l1: float = 1e-3, l2: float = 1e-3, **settings) -> ElasticNetPr
     return ElasticNetProbe(l1, l2, **settings).fit(X, y)
 
 
-def large(tokens: int = 4200, neurons: int = 500, labels: int = 6):
+def large(tokens: int = 1700, neurons: int = 320, labels: int = 6):
     """Activations in float16, and more of them than the solver works on in float64."""
     rng = np.random.default_rng(5)
     y = rng.integers(0, labels, tokens)

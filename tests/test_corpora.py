@@ -62,12 +62,19 @@ CASES = [
 ]
 
 
+_SESSIONS: dict[tuple, Session] = {}
+
+
 def open_model(zoo: Zoo, case: Case, *flags: str) -> Session:
-    path = zoo.tiny.stock if case.model == "lstm" else zoo.checkpoint(case.model)
-    given = ["--source-lang", "en", "--target-lang", "de"] if case.data == "joined" else []
-    given += flags
-    data = str(zoo.data(case.data))
-    return open_session([data, "--path", str(path), "--cpu", *given, *task_flags(path, given)])
+    """Each opened once: reading and extraction change no session."""
+    key = (case.model, case.data, case.layer, flags)
+    if key not in _SESSIONS:
+        path = zoo.tiny.stock if case.model == "lstm" else zoo.checkpoint(case.model)
+        given = ["--source-lang", "en", "--target-lang", "de"] if case.data == "joined" else []
+        given += flags
+        command = [str(zoo.data(case.data)), "--path", str(path), "--cpu", *given]
+        _SESSIONS[key] = open_session([*command, *task_flags(path, given)])
+    return _SESSIONS[key]
 
 
 def encode(dictionary, before, line: str, after) -> torch.Tensor:

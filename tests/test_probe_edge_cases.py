@@ -107,7 +107,7 @@ def test_constant_neuron_has_no_weight(dtype, constant, l1):
 
 
 def test_constant_neuron_of_a_large_problem_has_no_weight():
-    X, y = large()
+    X, y = large(labels=3)
     X[:, 7] = 0.1
     probe = fitted(X, y, 1e-3, 1e-2)
     assert (probe.coef_[:, 7] == 0).all()
@@ -188,7 +188,7 @@ def test_mean_far_from_zero(dtype):
 
 
 def test_mean_far_from_zero_in_a_large_problem():
-    X, y = large()
+    X, y = large(4200, 500, 3)
     moved = X.astype(np.float32)
     moved[:, :40] += 1e3
     probe, expected = fitted(moved, y), fitted(moved - np.float32(1e3) * (np.arange(500) < 40), y)

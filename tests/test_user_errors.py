@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fairseq.data.indexed_dataset import make_builder
-from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
+from tiny_models import USER_DIR, WIDTH, TinyModels, call, run, run_script
 
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.ranking import Ranking
@@ -155,7 +155,7 @@ def test_extract_refuses(tiny, tmp_path, changes, message) -> None:
 
 def test_the_commands_themselves_end_with_status_2(tiny, tmp_path) -> None:
     """As a user sees it, in a process of its own: warnings and logs included."""
-    result = run(*extract_command(tiny, tmp_path, **{"--layers": "nope"}), check=False)
+    result = run_script(*extract_command(tiny, tmp_path, **{"--layers": "nope"}))
     assert result.returncode == 2
     assert result.stderr.splitlines() == [
         "fairseq-neuron-extract: error: no layer matches 'nope'; the model has: "

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from fresh import run_fresh
+
 from fairseq_neuron_plugin.grammar import write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -22,10 +24,6 @@ SIZES = (
     *("--encoder-embed-dim", "32", "--encoder-hidden-size", "24", "--encoder-layers", "2"),
     *("--encoder-bidirectional", "--decoder-embed-dim", "32", "--decoder-hidden-size", "48"),
     *("--decoder-out-embed-dim", "32", "--decoder-layers", "2"),
-)
-FAIRSEQ_COMMANDS = (
-    *("fairseq-generate", "fairseq-interactive", "fairseq-validate", "fairseq-eval-lm"),
-    "fairseq-train",
 )
 WIDTH = 48  # neurons in each of the two encoder layers
 
@@ -54,10 +52,22 @@ class TinyModels:
 def run(
     *command: str | Path, check: bool = True, text: str | None = None
 ) -> subprocess.CompletedProcess:
-    """Run a command of this environment, with ``text`` on its standard input if given."""
+    """Run a command in a process of its own, with ``text`` on its standard input if given."""
+    given = list(map(str, command))
+    if given[0].startswith("fairseq-"):
+        result = run_fresh(*_entry(given[0]), given, text, ROOT)
+    else:
+        result = run_script(*given, text=text)
+    if check and result.returncode:
+        raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stderr}")
+    return result
+
+
+def run_script(*command: str | Path, text: str | None = None) -> subprocess.CompletedProcess:
+    """As `run` without its check, by the script of this environment and with all its imports."""
     program, *arguments = map(str, command)
     path = Path(sys.executable).parent / program
-    result = subprocess.run(
+    return subprocess.run(
         [path if path.exists() else program, *arguments],
         capture_output=True,
         text=True,
@@ -66,19 +76,21 @@ def run(
         cwd=ROOT,
         check=False,
     )
-    if check and result.returncode:
-        raise AssertionError(f"{command} ended with {result.returncode}:\n{result.stderr}")
-    return result
+
+
+def _entry(program: str) -> tuple[str, str]:
+    """Module and function of a command."""
+    if program.startswith("fairseq-neuron-"):
+        name = program.removeprefix("fairseq-neuron-").replace("-", "_")
+        return f"fairseq_neuron_plugin.cli.{name}", "main"
+    name = program.removeprefix("fairseq-").replace("-", "_")
+    return f"fairseq_cli.{name}", "cli_main"
 
 
 def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     """As `run` without its check, inside this process: fairseq is imported once, not each time."""
-    if program in FAIRSEQ_COMMANDS:
-        name = program.removeprefix("fairseq-").replace("-", "_")
-        entry = importlib.import_module(f"fairseq_cli.{name}").cli_main
-    else:
-        name = program.removeprefix("fairseq-neuron-").replace("-", "_")
-        entry = importlib.import_module(f"fairseq_neuron_plugin.cli.{name}").main
+    module, function = _entry(program)
+    entry = getattr(importlib.import_module(module), function)
     command = [program, *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     before, code = sys.argv, 0
@@ -87,7 +99,7 @@ def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
         with (
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
-            _log_to(err) if program in FAIRSEQ_COMMANDS else contextlib.nullcontext(),
+            _log_to(err) if module.startswith("fairseq_cli") else contextlib.nullcontext(),
         ):
             entry()
     except SystemExit as stop:
@@ -112,7 +124,7 @@ def _log_to(stream: io.StringIO) -> Iterator[None]:
 
 
 def train(folder: Path) -> TinyModels:
-    """Write the corpus, binarise it and train both models; about a minute. Once per folder."""
+    """Write the corpus, binarise it and train both models; under a minute. Once per folder."""
     made = TinyModels(
         folder,
         folder / "data-bin",
@@ -139,7 +151,7 @@ def train(folder: Path) -> TinyModels:
         *("fairseq-train", data, "--user-dir", USER_DIR, "--optimizer", "adam", "--lr", "0.007"),
         *("--lr-scheduler", "inverse_sqrt", "--warmup-updates", "100", "--batch-size", "16"),
         *("--max-epoch", "8", "--clip-norm", "1.0", "--dropout", "0.1", "--no-progress-bar"),
-        *("--no-epoch-checkpoints", *SIZES),
+        *("--no-epoch-checkpoints", "--num-workers", "0", *SIZES),
     )
 
     def train_one(name: str) -> None:

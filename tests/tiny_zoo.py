@@ -13,6 +13,7 @@ _COMMON = (
     *("--optimizer", "adam", "--lr", "0.005", "--lr-scheduler", "inverse_sqrt"),
     *("--warmup-updates", "60", "--batch-size", "32", "--max-epoch", "3", "--clip-norm", "1.0"),
     *("--dropout", "0.1", "--no-progress-bar", "--no-epoch-checkpoints", "--seed", "1"),
+    *("--num-workers", "0"),
 )
 _LSTM_LM = (
     *("--decoder-embed-dim", "32", "--decoder-hidden-size", "48", "--decoder-out-embed-dim", "32"),
@@ -98,7 +99,7 @@ class Zoo:
         return folder
 
     def checkpoint(self, name: str) -> Path:
-        """The checkpoint of that name; trained within about 20 seconds if it is not there yet."""
+        """The checkpoint of that name; trained within seconds if it is not there yet."""
         kind, flags = _RECIPES[name]
         data, folder = self.data(kind), self.tiny.folder / name
 
