@@ -16,6 +16,7 @@ from .activations import Activations
 from .errors import UserError
 from .interventions import ablate, list_layers, tap
 from .loading import load_model
+from .loss_gradients import gradients
 from .probing.elastic_net import ElasticNetProbe
 from .ranking import Ranking
 from .version import __version__
@@ -27,6 +28,7 @@ __all__ = [
     "UserError",
     "__version__",
     "ablate",
+    "gradients",
     "list_layers",
     "load_model",
     "rank",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from .corpora import Batch, Corpus
@@ -82,3 +84,25 @@ def check_lengths(session: Session, corpus: Corpus, sentence_end: bool) -> None:
                 f"sentence {number + 1} has {read[number]} symbols, the model reads at most "
                 f"{limit:g} ({_LIMIT_FLAGS[side]})"
             )
+
+
+def batches_by_length(
+    costs: npt.NDArray[np.int64], first: int, last: int, max_tokens: int
+) -> Iterator[list[int]]:
+    """Sentences ``first`` to ``last - 1``, longest first, in batches of at most ``max_tokens``.
+
+    Args:
+        costs: symbols of each sentence, see `Corpus.costs`.
+        first: number of a sentence.
+        last: likewise, not included.
+        max_tokens: symbols, padding included; a longer sentence is a batch by itself.
+    """
+    order = first + np.argsort(-costs[first:last], kind="stable")
+    batch: list[int] = []
+    for number in order.tolist():
+        if batch and (len(batch) + 1) * costs[batch[0]] > max_tokens:
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 from ..errors import UserError
 from ..extraction import DTYPES, ExtractionSettings, extract, side_of
 from ..subwords import POOLINGS
-from .common import CommandParser, Progress, quiet_fairseq, run_command
+from .common import CommandParser, Progress, run_command
+from .corpus_common import add_corpus_arguments, open_reader, read_corpus
 
 if TYPE_CHECKING:
-    from ..corpora import Corpus
     from ..loading import Session
 
 PROG = "fairseq-neuron-extract"
@@ -39,20 +38,7 @@ def build_parser() -> CommandParser:
         "--post-process, --fp16, --cpu, --model-overrides, ...).",
         EXAMPLE,
     )
-    parser.add_argument("data", help="folder with the dictionaries (and the binarised split)")
-    parser.add_argument("--path", required=True, metavar="CKPT", help="the checkpoint")
-    corpus = parser.add_mutually_exclusive_group()
-    corpus.add_argument("--gen-subset", metavar="S", help="read this binarised split")
-    corpus.add_argument(
-        "--input",
-        metavar="TEXT",
-        help="read this text: a sentence a line, words separated by spaces; --bpe segments it",
-    )
-    parser.add_argument(
-        "--target-input",
-        metavar="TEXT",
-        help="with --input and layers of the decoder: its translation, line by line",
-    )
+    add_corpus_arguments(parser)
     parser.add_argument("--output-dir", metavar="ACTS", help="the activation store to write")
     parser.add_argument(
         "--layers",
@@ -76,12 +62,6 @@ def build_parser() -> CommandParser:
         "--sentence-end", action="store_true", help="also keep the row of the sentence end, </s>"
     )
     parser.add_argument(
-        "--max-tokens",
-        type=int,
-        default=4000,
-        help="symbols in a batch, padding included (default: %(default)s)",
-    )
-    parser.add_argument(
         "--list-layers", action="store_true", help="print names and widths of the layers and end"
     )
     return parser
@@ -100,26 +80,17 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
             raise UserError("give a corpus: --gen-subset SPLIT or --input TEXT")
         if not args.output_dir:
             raise UserError("--output-dir is missing: where should the activations go?")
-    _refuse_ignored(fairseq_flags)
-    quiet_fairseq()
-    # A CPU kernel is kept for each shape of batch; by default so many that memory grows with the
-    # corpus.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
-    from ..checkpoint_task import task_flags
+    session = open_reader(args.data, args.path, fairseq_flags)
     from ..interventions import list_layers
-    from ..loading import open_session
     from ..neurons import choose_layers
 
-    session = open_session(
-        [args.data, "--path", args.path, *fairseq_flags, *task_flags(args.path, fairseq_flags)]
-    )
     layers = list_layers(session.models[0])
     if args.list_layers:
         for layer in layers:
             print(f"{layer.name}\t{layer.width}")
         return
     side = side_of(session.models[0], choose_layers(layers, args.layers))
-    corpus = _read_corpus(session, args, side)
+    corpus = read_corpus(session, args, side)
     settings = ExtractionSettings(
         args.layers, args.pool, args.dtype, args.sentence_end, args.max_tokens
     )
@@ -137,45 +108,12 @@ def _extract(args: argparse.Namespace, fairseq_flags: list[str], command: list[s
     print(acts.signature)
 
 
-# Flags of fairseq-generate that would do nothing here, and what to do instead.
-_IGNORED = {
-    "--tokenizer": "words are read as they stand; tokenise the text first",
-    "--num-shards": "a corpus is read as a whole; cut the text into parts instead",
-    "--shard-id": "a corpus is read as a whole; cut the text into parts instead",
-    "--batch-size": "give the size of a batch in symbols: --max-tokens",
-    "--max-sentences": "give the size of a batch in symbols: --max-tokens",
-    "--skip-invalid-size-inputs-valid-test": "every sentence is read, or it is an error",
-    "--distributed-": "one process reads the corpus",
-}
-
-
-def _refuse_ignored(fairseq_flags: Sequence[str]) -> None:
-    for flag in (part.partition("=")[0] for part in fairseq_flags if part.startswith("--")):
-        for ignored, instead in _IGNORED.items():
-            if flag == ignored or (ignored.endswith("-") and flag.startswith(ignored)):
-                raise UserError(f"{flag} does nothing here: {instead}")
-
-
 def _direction(session: Session) -> str:
     """Of a model of several languages the pair that was read, for the printed line."""
     task = session.cfg.task
     if not getattr(task, "lang_pairs", None):
         return ""
     return f", {task.source_lang}-{task.target_lang}"
-
-
-def _read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:
-    from ..corpora import read_split, read_text
-
-    if not args.input:
-        if args.target_input:
-            raise UserError("--target-input goes with --input; a split has its own target side")
-        return read_split(session, args.gen_subset, side)
-    if side == "target" and not args.target_input:
-        raise UserError("the decoder reads a translation: give --target-input, or --gen-subset")
-    if side != "target" and args.target_input:
-        raise UserError(f"--target-input is for layers of the decoder; these read the {side} side")
-    return read_text(session, args.input, args.target_input)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ class Given:
     arguments: tuple[Any, ...]
     space: NeuronSpace | None
     model: str | None
-    origin: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, object] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
 

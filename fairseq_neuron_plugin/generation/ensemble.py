@@ -10,8 +10,8 @@ from typing import Any
 from fairseq.sequence_generator import EnsembleModel
 from torch import Tensor
 
+from ..instruments.lstm_attention import has_hooks
 from ..instruments.lstm_decoder import DecoderForward, LSTMDecoderInstrument
-from ..instruments.lstm_decoder_steps import has_hooks
 from .compact_scores import CompactScores
 from .search import Columns
 

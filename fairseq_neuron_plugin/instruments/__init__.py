@@ -1,4 +1,4 @@
-"""Instruments read and clamp the layers of one kind of module.
+"""Instruments read, clamp and perturb the layers of one kind of module.
 
 Every instrument is found by `find_instruments`; a new kind of model is one more class there.
 """
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from torch import nn
 
 from ..errors import UserError
-from .base import Clamp, Instrument
+from .base import Clamp, Instrument, Perturbation
 from .embeddings import EmbeddingInstrument
 from .lstm_decoder import LSTMDecoderInstrument
 from .lstm_encoder import LSTMEncoderInstrument
 from .prefixed import PrefixedInstrument
 from .transformer import TransformerInstrument
 
-__all__ = ["Clamp", "Instrument", "find_instruments"]
+__all__ = ["Clamp", "Instrument", "Perturbation", "find_instruments"]
 
 
 def find_instruments(model: nn.Module) -> list[Instrument]:

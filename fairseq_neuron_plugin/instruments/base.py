@@ -1,4 +1,4 @@
-"""What all instruments share: the clamp, and standing in for a module's ``forward``."""
+"""What all instruments share: clamp, perturbation, standing in for a module's ``forward``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
@@ -47,8 +48,29 @@ class Clamp:
         return clamped
 
 
+@dataclass(eq=False)
+class Perturbation:
+    """What is added to one layer, asked for anew in every pass.
+
+    It comes in where a clamp would, inside the recurrence, and before any clamp: a clamped neuron
+    stays at its value.
+
+    Attributes:
+        draw: from a tensor of the wanted device and precision, and a shape ``[batch, length,
+            width]``, to what is added: padding where the input has it (nothing is added there).
+        draw_start: from the hidden states ``[batch, hidden]`` before the first step to what is
+            added to them; called where a clamp changes states that come from elsewhere, which are
+            an LSTM decoder's that the encoder sets.
+        fired: how many forward passes have been perturbed.
+    """
+
+    draw: Callable[[Tensor, Sequence[int]], Tensor]
+    draw_start: Callable[[Tensor], Tensor] = torch.zeros_like
+    fired: int = 0
+
+
 class Instrument(ABC):
-    """Reads and clamps the layers of one module of a model."""
+    """Reads, clamps and perturbs the layers of one module of a model."""
 
     @property
     @abstractmethod
@@ -65,6 +87,10 @@ class Instrument(ABC):
     @abstractmethod
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """Hold neurons of the named layer. Returns what ends it."""
+
+    @abstractmethod
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """Add something to the named layer, where a clamp would act. Returns what ends it."""
 
 
 class ForwardOverride:

@@ -1,4 +1,4 @@
-"""Read and clamp what an encoder or decoder looks up for its tokens: ``….embed_tokens``.
+"""Read, clamp and perturb what an encoder or decoder looks up for its tokens: ``….embed_tokens``.
 
 The vectors are taken as they leave the embedding, before they are scaled and positions are added.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..neurons import Layer
@@ -17,11 +18,12 @@ from .base import (
     ForwardOverride,
     Instrument,
     PaddingReader,
+    Perturbation,
     Remove,
     Sink,
     remove_all,
 )
-from .hooked import Clamping, clamp_by_users
+from .hooked import Adding, Clamping, change_by_users
 from .lstm_encoder import LSTMEncoderInstrument, read_padding
 
 
@@ -32,7 +34,7 @@ class EmbeddingStandIn(ForwardOverride):
     is clamped but what one owner gets from it. `nn.Module` looks into the instance before it looks
     for submodules; parameters and state_dict do not notice.
 
-    Its users are `Clamping`s and readers, called with ``(tokens, vectors)``.
+    Its users are `Adding`s, `Clamping`s and readers, called with ``(tokens, vectors)``.
     """
 
     _kept_as = "embed_tokens"
@@ -44,9 +46,9 @@ class EmbeddingStandIn(ForwardOverride):
 
     def __call__(self, tokens: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Vectors ``[batch, length, width]`` of tokens ``[batch, length]``."""
-        vectors = clamp_by_users(self.users, self.embedding(tokens, *args, **kwargs))
+        vectors = change_by_users(self.users, self.embedding(tokens, *args, **kwargs), tokens)
         for user in self.users:
-            if not isinstance(user, Clamping):
+            if not isinstance(user, Adding | Clamping):
                 user(tokens, vectors)
         return vectors
 
@@ -84,16 +86,10 @@ class EmbeddingInstrument(Instrument):
 
     def tap(self, names: list[str], sink: Sink) -> Remove:
         """See `Instrument.tap`."""
-        reader = partial(self._hand_on, None, sink)
-        removers: list[Remove] = []
-        if LSTMEncoderInstrument.fits(self.owner):
-            # This encoder turns left padding to the right before it looks tokens up.
-            padding = PaddingReader()
-            removers.append(read_padding(self.owner, padding))
-            reader = partial(self._hand_on, padding, sink)
+        padding, unwatch = self._watch_input()
+        reader = partial(self._hand_on, padding, sink)
         stand_in = EmbeddingStandIn.join(self.owner, reader)
-        removers.append(partial(stand_in.leave, reader))
-        return partial(remove_all, removers)
+        return partial(remove_all, [partial(stand_in.leave, reader), unwatch])
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """See `Instrument.clamp`. No recurrence, so all scopes mean the same."""
@@ -101,11 +97,43 @@ class EmbeddingInstrument(Instrument):
         stand_in = EmbeddingStandIn.join(self.owner, user)
         return partial(stand_in.leave, user)
 
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """See `Instrument.perturb`."""
+        padding, unwatch = self._watch_input()
+        user = Adding(perturbation, partial(self._shaped, padding, perturbation))
+        stand_in = EmbeddingStandIn.join(self.owner, user)
+        return partial(remove_all, [partial(stand_in.leave, user), unwatch])
+
+    def _watch_input(self) -> tuple[PaddingReader | None, Remove]:
+        """What knows the padding of the input, where the owner moves it, and what ends it."""
+        if not LSTMEncoderInstrument.fits(self.owner):
+            return None, partial(remove_all, [])
+        # This encoder turns left padding to the right before it looks tokens up.
+        padding = PaddingReader()
+        return padding, read_padding(self.owner, padding)
+
+    def _shaped(
+        self,
+        padding: PaddingReader | None,
+        perturbation: Perturbation,
+        vectors: Tensor,
+        tokens: Tensor,
+    ) -> Tensor:
+        """What is added to the vectors of the tokens."""
+        is_row, is_word = self._words(padding, tokens)
+        drawn = perturbation.draw(vectors, (*is_word.shape, vectors.size(2)))
+        # Both masks hold each sentence's words in order.
+        return torch.zeros_like(vectors).index_put((is_row,), drawn[is_word])
+
+    def _words(self, padding: PaddingReader | None, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the words are in ``tokens``, and where in the owner's input."""
+        is_row = _is_word(self.owner, tokens)
+        return is_row, is_row if padding is None or padding.is_word is None else padding.is_word
+
     def _hand_on(
         self, padding: PaddingReader | None, sink: Sink, tokens: Tensor, vectors: Tensor
     ) -> None:
-        is_row = _is_word(self.owner, tokens)
-        is_word = is_row if padding is None or padding.is_word is None else padding.is_word
+        is_row, is_word = self._words(padding, tokens)
         output = vectors.new_zeros(*is_word.shape, vectors.size(2))
         # Both masks hold each sentence's words in order.
         output[is_word] = vectors[is_row]

@@ -1,4 +1,4 @@
-"""Read and clamp what goes into or comes out of inner modules, by hooks.
+"""Read, clamp and perturb what goes into or comes out of inner modules, by hooks.
 
 Fairseq's generator calls ``encoder.forward`` and ``decoder.forward`` directly, past their hooks.
 What these call inside are modules as ever, so hooks on inner modules fire in teacher forcing and
@@ -16,7 +16,7 @@ from typing import Any, Literal, Self
 from torch import Tensor, nn
 
 from ..neurons import Layer
-from .base import Clamp, Instrument, PaddingReader, Remove, Sink, remove_all
+from .base import Clamp, Instrument, PaddingReader, Perturbation, Remove, Sink, remove_all
 
 Watch = Callable[[Callable[[Tensor], None]], Remove]
 
@@ -46,8 +46,30 @@ class Clamping:
     clamp: Clamp
 
 
-def clamp_by_users(users: Sequence[Any], values: Tensor) -> Tensor:
-    """``values`` after every `Clamping` among the users, the innermost last so that it wins."""
+@dataclass(eq=False, frozen=True)
+class Adding:
+    """One use of a perturbation.
+
+    Attributes:
+        shaped: from the layer's values, in the shape in which they pass, to what is added.
+    """
+
+    perturbation: Perturbation
+    shaped: Callable[..., Tensor]
+
+
+def change_by_users(users: Sequence[Any], values: Tensor, *read: Tensor) -> Tensor:
+    """``values`` after every `Adding`, then every `Clamping`, the innermost last so that it wins.
+
+    Args:
+        users: these, and others, which are passed over.
+        values: of a layer.
+        read: what else `Adding.shaped` is to be given.
+    """
+    for user in users:
+        if isinstance(user, Adding):
+            values = values + user.shaped(values, *read)
+            user.perturbation.fired += 1
     for user in users:
         if isinstance(user, Clamping):
             values = user.clamp.apply(values)
@@ -87,6 +109,13 @@ class HookedInstrument(Instrument):
         """See `Instrument.clamp`. No recurrence, so all scopes mean the same."""
         return _PointHook.join(self.points[name], Clamping(clamp))
 
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """See `Instrument.perturb`."""
+        padding = PaddingReader()
+        adding = Adding(perturbation, partial(_shaped, self.points[name], padding, perturbation))
+        leave = _PointHook.join(self.points[name], adding)
+        return partial(remove_all, [leave, self.watch_words(padding)])
+
 
 def _hand_on(
     point: Point, padding: PaddingReader, sink: Sink, is_last: bool, values: Tensor
@@ -97,8 +126,18 @@ def _hand_on(
         padding.is_word = None  # the next pass may be given embeddings
 
 
+def _shaped(
+    point: Point, padding: PaddingReader, perturbation: Perturbation, values: Tensor
+) -> Tensor:
+    first, second, width = values.shape
+    shape = (second, first, width) if point.time_first else (first, second, width)
+    added = padding.clear_padding(point.layer.name, perturbation.draw(values, shape))
+    padding.is_word = None  # the next pass may be given embeddings
+    return added.transpose(0, 1) if point.time_first else added
+
+
 class _PointHook:
-    """The one hook of a module's side: clamps first, then readers, in whatever order they came.
+    """The one hook of a module's side: clamps before readers, in whatever order they came.
 
     Were each user a hook of its own, a tap around an ablation would read unclamped values.
     """
@@ -121,7 +160,7 @@ class _PointHook:
 
     @classmethod
     def join(cls, point: Point, user: Any) -> Remove:
-        """One more user at a point: a `Clamping` or a reader. Returns what takes it off."""
+        """One more user at a point: `Adding`, `Clamping` or a reader. Returns what takes it off."""
         module = point.module
         hooks: Any = module._forward_hooks if point.side == "output" else module._forward_pre_hooks
         hook = next((hook for hook in hooks.values() if isinstance(hook, cls)), None) or cls(point)
@@ -138,8 +177,8 @@ class _PointHook:
         """Both a forward pre-hook and a forward hook of `nn.Module`."""
         passing = arguments if self.side == "input" else output
         values = passing[0] if isinstance(passing, tuple) else passing
-        clamped = clamp_by_users(self.users, values)
+        changed = change_by_users(self.users, values)
         for user in self.users:
-            if not isinstance(user, Clamping):
-                user(clamped)
-        return (clamped, *passing[1:]) if isinstance(passing, tuple) else clamped
+            if not isinstance(user, Adding | Clamping):
+                user(changed)
+        return (changed, *passing[1:]) if isinstance(passing, tuple) else changed

@@ -1,6 +1,6 @@
-"""Read and clamp the layers of fairseq's LSTM decoder, of translation and of language models.
+"""Read, clamp and perturb fairseq's LSTM decoder, of translation and of language models.
 
-While a tap or a clamp is on, `DecoderForward` stands in for the decoder's ``extract_features``: the
+While any of these is on, `DecoderForward` stands in for the decoder's ``extract_features``: the
 same computation with the same weights, in teacher forcing and step by step in generation.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..neurons import Layer
-from .base import Clamp, ForwardOverride, Instrument, Remove, Sink
+from .base import Clamp, ForwardOverride, Instrument, Perturbation, Remove, Sink
 from .lstm_decoder_steps import DecoderRun, LayerClamps, run_decoder
 
 ATTENTION = "decoder.attention"
@@ -60,7 +60,13 @@ class LSTMDecoderInstrument(Instrument):
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """See `Instrument.clamp`."""
-        user = (name, clamp)
+        return self._join((name, clamp))
+
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """See `Instrument.perturb`."""
+        return self._join((name, perturbation))
+
+    def _join(self, user: tuple[str, Clamp | Perturbation]) -> Remove:
         forward = DecoderForward.join(self.decoder, user)
         return partial(forward.leave, user)
 
@@ -76,7 +82,8 @@ class _Reader:
 class DecoderForward(ForwardOverride):
     """`LSTMDecoder.extract_features` with clamps and taps; it may also be joined for its speed.
 
-    Its users are taps, ``(layer name, Clamp)`` pairs, and whoever wants the faster computation. An
+    Its users are taps, pairs of a layer's name and a clamp or perturbation, and whoever wants the
+    faster computation. An
     ``encoder_out`` may hold each sentence once though ``prev_output_tokens`` has several rows
     (beams) a sentence, one after the other.
     """
@@ -96,17 +103,17 @@ class DecoderForward(ForwardOverride):
     ) -> tuple[Tensor, Tensor | None]:
         """Features ``[batch, length, width]`` and attention ``[batch, length, source]`` or None."""
         decoder: Any = self.module
-        clamps = [user for user in self.users if isinstance(user, tuple)]
+        named = [user for user in self.users if isinstance(user, tuple)]
         run = DecoderRun(
             decoder,
-            [LayerClamps.of(clamps, f"decoder.layers.{n}") for n in range(decoder.num_layers)],
-            LayerClamps.of(clamps, ATTENTION),
+            [LayerClamps.of(named, f"decoder.layers.{n}") for n in range(decoder.num_layers)],
+            LayerClamps.of(named, ATTENTION),
             self.is_tapped,
         )
         readers = [user for user in self.users if isinstance(user, _Reader)]
         features, scores = run_decoder(run, prev_output_tokens, encoder_out, incremental_state)
-        for _, clamp in clamps:
-            clamp.fired += 1
+        for _, user in named:
+            user.fired += 1
         if readers:
             _hand_on(readers, run, prev_output_tokens[:, -features.size(1) :], decoder)
         return features, scores

@@ -1,4 +1,4 @@
-"""What fairseq's `LSTMDecoder` computes, with clamps where the neurons live.
+"""What fairseq's `LSTMDecoder` computes, with clamps and additions where the neurons live.
 
 A language model feeds nothing back but its own states, so whole sequences run through the fused
 kernel, a layer at a time. A translation model feeds the attention's output back into the first
@@ -7,22 +7,23 @@ layer, so it goes step by step.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from .base import Clamp
+from .base import Clamp, Perturbation
+from .lstm_attention import attention_of, has_hooks
+from .perturbed import previous_rows, run_perturbed
 from .recurrence import (
     clamp_all,
     clamp_all_recurrence,
     clear_cells,
     parameters_of,
     run_fused,
-    run_packed,
 )
 
 # From about here on, one step of the fused kernel is faster on a CPU than `nn.LSTMCell`.
@@ -31,22 +32,43 @@ _ROWS_OF_FUSED_STEP = 32
 
 @dataclass(frozen=True)
 class LayerClamps:
-    """The clamps of one layer, outermost first.
+    """The clamps of one layer, outermost first, and what is added to it before them.
 
     Attributes:
         inside: those that the recurrence sees.
         outside: those of scope ``output``.
+        perturbations: what is added.
     """
 
     inside: Sequence[Clamp] = ()
     outside: Sequence[Clamp] = ()
+    perturbations: Sequence[Perturbation] = ()
 
     @classmethod
-    def of(cls, clamps: Sequence[tuple[str, Clamp]], layer: str) -> Self:
-        """Those of one layer, out of pairs of a layer's name and a clamp."""
-        here = [clamp for name, clamp in clamps if name == layer]
-        inside = [clamp for clamp in here if clamp.scope != "output"]
-        return cls(inside, [clamp for clamp in here if clamp.scope == "output"])
+    def of(cls, users: Sequence[tuple[str, Clamp | Perturbation]], layer: str) -> Self:
+        """Those of one layer, out of pairs of a layer's name and a clamp or perturbation."""
+        here = [user for name, user in users if name == layer]
+        clamps = [user for user in here if isinstance(user, Clamp)]
+        return cls(
+            [clamp for clamp in clamps if clamp.scope != "output"],
+            [clamp for clamp in clamps if clamp.scope == "output"],
+            [user for user in here if isinstance(user, Perturbation)],
+        )
+
+    def perturb_start(self, hidden: Tensor) -> Tensor:
+        """The hidden states ``[batch, hidden]`` that the encoder sets, with what is added."""
+        for perturbation in self.perturbations:
+            hidden = hidden + perturbation.draw_start(clamp_all(self.inside, hidden))
+        return hidden
+
+    def added(self, is_word: Tensor, width: int, like: Tensor) -> Tensor | None:
+        """What is added, ``[length, batch, width]``, to words ``[batch, length]``."""
+        parts = [
+            perturbation.draw(like, (*is_word.shape, width)) for perturbation in self.perturbations
+        ]
+        if not parts:
+            return None
+        return torch.stack(parts).sum(0).masked_fill(~is_word.unsqueeze(2), 0.0).transpose(0, 1)
 
 
 @dataclass
@@ -58,6 +80,8 @@ class DecoderRun:
         layers: the clamps of each layer.
         attention: the clamps of the attention's output.
         tapped: whether somebody wants what follows.
+        added: in the pass, what is added to each layer, ``[length, batch, hidden]``, or None.
+        added_to_attention: likewise to the attention's output.
         outputs: after the pass, what each layer has put out, ``[length, batch, hidden]``.
         attended: likewise of the attention, None without one.
     """
@@ -66,8 +90,17 @@ class DecoderRun:
     layers: Sequence[LayerClamps]
     attention: LayerClamps
     tapped: bool = False
+    added: list[Tensor | None] = field(default_factory=list)
+    added_to_attention: Tensor | None = None
     outputs: list[Tensor] = field(default_factory=list)
     attended: Tensor | None = None
+
+    def draw(self, tokens: Tensor, like: Tensor) -> None:
+        """Ask all perturbations what they add where these tokens ``[batch, length]`` are read."""
+        width = self.decoder.hidden_size
+        is_word = tokens.ne(self.decoder.embed_tokens.padding_idx)
+        self.added = [clamps.added(is_word, width, like) for clamps in self.layers]
+        self.added_to_attention = self.attention.added(is_word, width, like)
 
 
 def run_decoder(
@@ -91,11 +124,14 @@ def run_decoder(
     if continued:
         prev_output_tokens = prev_output_tokens[:, -1:]
     embedded = decoder.dropout_in_module(decoder.embed_tokens(prev_output_tokens)).transpose(0, 1)
+    run.draw(prev_output_tokens, embedded)
     if continued:
         hiddens, cells, fed_back = decoder.get_cached_state(incremental_state)
     else:
         hiddens, cells, fed_back = _initial_states(decoder, embedded, encoder_out)
     for layer, clamps in enumerate(run.layers):
+        if not continued and encoder_out is not None:
+            hiddens[layer] = clamps.perturb_start(hiddens[layer])
         hiddens[layer] = clamp_all(clamps.inside, hiddens[layer])
         cells[layer] = clear_cells(clamps.inside, cells[layer])
     scores = None
@@ -158,18 +194,23 @@ def _run_language_model(
     packed = pack_padded_sequence(embedded, lengths, enforce_sorted=False)
     data, order = packed.data, packed.sorted_indices
 
+    def pack(rows: Tensor) -> Tensor:
+        return pack_padded_sequence(rows, lengths, enforce_sorted=False).data
+
     def unpack(rows: Tensor) -> Tensor:
         whole = PackedSequence(rows, packed.batch_sizes, order, packed.unsorted_indices)
         return pad_packed_sequence(whole, total_length=len(embedded))[0]
 
     for layer, (cell, clamps) in enumerate(zip(decoder.layers, run.layers, strict=True)):
         before = hiddens[layer][order]
-        rows, (hidden, memory) = run_packed(
+        added = run.added[layer]
+        rows, (hidden, memory) = run_perturbed(
             data,
             packed.batch_sizes,
             [clamp_all_recurrence(clamps.inside, parameters_of(cell))],
             (before.unsqueeze(0), cells[layer][order].unsqueeze(0)),
             decoder.training,
+            None if added is None else pack(added),
         )
         hiddens[layer] = clamp_all(clamps.inside, hidden[0])[packed.unsorted_indices]
         cells[layer] = clear_cells(clamps.inside, memory[0])[packed.unsorted_indices]
@@ -184,11 +225,7 @@ def _run_language_model(
 
 def _step_before(rows: Tensor, batch_sizes: Tensor, first: Tensor) -> Tensor:
     """What stands one step before each packed row: fairseq's residual. ``first`` is step -1."""
-    padded = torch.cat([first, rows])
-    starts = len(first) - batch_sizes + batch_sizes.cumsum(0)  # of each step, in ``padded``
-    before = torch.cat([batch_sizes.new_zeros(1), starts[:-1]])
-    ranks = torch.arange(len(rows)) - torch.repeat_interleave(starts - len(first), batch_sizes)
-    return padded[(torch.repeat_interleave(before, batch_sizes) + ranks).to(rows.device)]
+    return torch.cat([first, rows[previous_rows(batch_sizes).to(rows.device)]])
 
 
 def _run_steps(
@@ -206,17 +243,17 @@ def _run_steps(
         what is fed back next.
     """
     decoder = run.decoder
-    attend = _attention(decoder.attention, encoder_out)
+    attend = attention_of(decoder.attention, encoder_out)
     if fed_back is not None and attend is not None:
         fed_back = clamp_all(run.attention.inside, fed_back)
     seen: list[list[Tensor]] = [[] for _ in decoder.layers]
     outs, weights = [], []
-    for step in embedded:
+    for number, step in enumerate(embedded):
         hidden = step if fed_back is None else torch.cat((step, fed_back), dim=1)
         for layer, (cell, clamps) in enumerate(zip(decoder.layers, run.layers, strict=True)):
             before = hiddens[layer]
             state, memory = _step(cell, hidden, (before, cells[layer]))
-            hiddens[layer] = clamp_all(clamps.inside, state)
+            hiddens[layer] = clamp_all(clamps.inside, _plus(state, run.added[layer], number))
             cells[layer] = clear_cells(clamps.inside, memory)
             out = clamp_all(clamps.outside, hiddens[layer])
             if run.tapped:
@@ -227,7 +264,8 @@ def _run_steps(
         if attend is not None:
             out, scores = attend(out)
             weights.append(scores)
-        out = clamp_all(run.attention.inside, decoder.dropout_out_module(out))
+        out = _plus(decoder.dropout_out_module(out), run.added_to_attention, number)
+        out = clamp_all(run.attention.inside, out)
         if fed_back is not None:
             fed_back = out
         outs.append(clamp_all(run.attention.outside, out))
@@ -239,23 +277,9 @@ def _run_steps(
     return x, torch.stack(weights, dim=1), fed_back
 
 
-def has_hooks(module: nn.Module) -> bool:
-    """Whether somebody else watches or changes what a module computes."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
-
-
-def _attention(layer: Any, encoder_out: Any) -> Callable[[Tensor], tuple[Tensor, Tensor]] | None:
-    """From hidden states ``[batch, hidden]`` to attention's output and weights, if there is any."""
-    if layer is None:
-        return None
-    if not has_hooks(layer):
-        return SharedAttention(layer, encoder_out)
-
-    def attend(hidden: Tensor) -> tuple[Tensor, Tensor]:
-        output, weights = layer(hidden, encoder_out[0], encoder_out[3])
-        return output, weights.t()
-
-    return attend
+def _plus(state: Tensor, added: Tensor | None, step: int) -> Tensor:
+    """``state [batch, hidden]`` with what is ``added [length, batch, hidden]`` at this step."""
+    return state if added is None else state + added[step]
 
 
 def _step(cell: Any, data: Tensor, states: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -265,34 +289,3 @@ def _step(cell: Any, data: Tensor, states: tuple[Tensor, Tensor]) -> tuple[Tenso
         return run_fused(data.unsqueeze(0), parameters_of(cell), states, False)[1]
     hidden, memory = cell(data, states)
     return hidden, memory
-
-
-class SharedAttention:
-    """fairseq's `AttentionLayer` over sentences that each serve one or more rows of the batch.
-
-    The rows of a sentence stand one after the other, so its states are read once for all of them,
-    by a batched product: nothing has to be copied for each row.
-
-    Args:
-        layer: the `AttentionLayer`.
-        encoder_out: states ``[source, sentences, width]`` first, padding ``[source, sentences]``
-            last.
-    """
-
-    def __init__(self, layer: Any, encoder_out: Any) -> None:
-        self.layer = layer
-        self.states = encoder_out[0].transpose(0, 1)
-        mask = encoder_out[3]
-        self.padding = None if mask is None else mask.transpose(0, 1).unsqueeze(1)
-
-    def __call__(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Attention's output ``[batch, width]`` and weights ``[batch, source]``."""
-        sentences, source, width = self.states.shape
-        query = self.layer.input_proj(hidden).view(sentences, -1, width)
-        scores = torch.bmm(query, self.states.transpose(1, 2))
-        if self.padding is not None:
-            scores = scores.float().masked_fill(self.padding, float("-inf")).type_as(scores)
-        weights = torch.softmax(scores, dim=2)
-        context = torch.bmm(weights, self.states).view(len(hidden), width)
-        output = torch.tanh(self.layer.output_proj(torch.cat((context, hidden), dim=1)))
-        return output, weights.view(len(hidden), source)

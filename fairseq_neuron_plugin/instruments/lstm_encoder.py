@@ -1,12 +1,13 @@
-"""Read and clamp the layers of fairseq's LSTM encoder, bidirectional or not.
+"""Read, clamp and perturb the layers of fairseq's LSTM encoder, bidirectional or not.
 
-The encoder is one fused `nn.LSTM`, whose inner layers no hook can see. While a tap or a clamp is
+The encoder is one fused `nn.LSTM`, whose inner layers no hook can see. While one of these is
 on, the same weights run one layer at a time, in an order of summation of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,11 +21,13 @@ from .base import (
     ForwardOverride,
     Instrument,
     PaddingReader,
+    Perturbation,
     Remove,
     Sink,
     remove_all,
 )
-from .recurrence import clamp_recurrence, parameters_of, run_packed
+from .perturbed import run_perturbed
+from .recurrence import clamp_recurrence, parameters_of
 
 Hidden = tuple[Tensor, Tensor]
 Reader = Callable[[PackedSequence], None]
@@ -71,6 +74,16 @@ class LSTMEncoderInstrument(Instrument):
         layered = LayerwiseForward.join(self.lstm, user)
         return partial(layered.leave, user)
 
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """See `Instrument.perturb`."""
+        number = [layer.name for layer in self.layers].index(name)
+        user = _LayerPerturbation(number, PaddingReader(), perturbation)
+        forward = _EncoderForward.join(self.encoder, user.padding)
+        layered = LayerwiseForward.join(self.lstm, user)
+        return partial(
+            remove_all, [partial(layered.leave, user), partial(forward.leave, user.padding)]
+        )
+
 
 def read_padding(encoder: nn.Module, reader: Callable[[Tensor], None]) -> Remove:
     """At the beginning of every pass call ``reader(is_word)``, bool ``[batch, length]``.
@@ -84,7 +97,7 @@ def read_padding(encoder: nn.Module, reader: Callable[[Tensor], None]) -> Remove
 class LayerwiseForward(ForwardOverride):
     """Runs an `nn.LSTM` one layer at a time, with clamps inside the recurrence.
 
-    Its users are `_LayerReader`s and ``(layer number, Clamp)`` pairs.
+    Its users are `_LayerReader`s, `_LayerPerturbation`s and ``(layer number, Clamp)`` pairs.
     """
 
     module: nn.LSTM
@@ -109,7 +122,10 @@ class LayerwiseForward(ForwardOverride):
         finals: list[Hidden] = []
         for layer in range(lstm.num_layers):
             states = slice(layer * directions, (layer + 1) * directions)
-            data, final = self._run_layer(layer, data, batch_sizes, (hidden[states], cell[states]))
+            added = self._added(layer, packed)
+            data, final = self._run_layer(
+                layer, data, batch_sizes, (hidden[states], cell[states]), added
+            )
             finals.append(final)
             for user in self.users:
                 if isinstance(user, _LayerReader) and user.number == layer:
@@ -121,7 +137,12 @@ class LayerwiseForward(ForwardOverride):
         return output, lstm.permute_hidden(final_states, unsorted_indices)
 
     def _run_layer(
-        self, layer: int, data: Tensor, batch_sizes: Tensor, states: Hidden
+        self,
+        layer: int,
+        data: Tensor,
+        batch_sizes: Tensor,
+        states: Hidden,
+        added: Tensor | None,
     ) -> tuple[Tensor, Hidden]:
         """One layer in all its directions: packed output and final states."""
         lstm = self.module
@@ -135,13 +156,25 @@ class LayerwiseForward(ForwardOverride):
             for clamp in reversed(inside):
                 parameters = clamp_recurrence(parameters, *self._part(clamp, direction, data))
             directions.append(parameters)
-        data, (hidden, cell) = run_packed(data, batch_sizes, directions, states, lstm.training)
+        data, (hidden, cell) = run_perturbed(
+            data, batch_sizes, directions, states, lstm.training, added
+        )
         for clamp in inside:
             hidden, cell = self._clamp_finals(clamp, hidden, cell)
         for clamp in clamps:
             data = clamp.apply(data)
             clamp.fired += 1
         return data, (hidden, cell)
+
+    def _added(self, layer: int, packed: PackedSequence) -> Tensor | None:
+        """What perturbations add to a layer, packed as the sentences are."""
+        total: Tensor | None = None
+        for user in self.users:
+            if isinstance(user, _LayerPerturbation) and user.number == layer:
+                width = self.module.hidden_size * (2 if self.module.bidirectional else 1)
+                drawn = user(packed, width)
+                total = drawn if total is None else total + drawn
+        return total
 
     def _clamp_finals(self, clamp: Clamp, hidden: Tensor, cell: Tensor) -> Hidden:
         """Final states ``[directions, batch, hidden]`` as they leave a clamped recurrence."""
@@ -186,6 +219,23 @@ class _LayerReader:
         output = packed.data.new_zeros(is_word.numel(), packed.data.size(1))
         output.index_copy_(0, _positions(packed, is_word), packed.data)
         self.sink(self.name, output.view(*is_word.shape, -1))
+
+
+@dataclass(eq=False, frozen=True)
+class _LayerPerturbation:
+    """What is added to one layer."""
+
+    number: int
+    padding: PaddingReader
+    perturbation: Perturbation
+
+    def __call__(self, packed: PackedSequence, width: int) -> Tensor:
+        """``[words, width]``, packed as the sentences are."""
+        is_word = self.padding.is_word
+        assert is_word is not None, "an LSTM encoder reads its tokens before its layers run"
+        drawn = self.perturbation.draw(packed.data, (*is_word.shape, width))
+        self.perturbation.fired += 1
+        return drawn.flatten(0, 1)[_positions(packed, is_word)]
 
 
 def _positions(packed: PackedSequence, is_word: Tensor) -> Tensor:

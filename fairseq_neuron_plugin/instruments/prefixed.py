@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..neurons import Layer
-from .base import Clamp, Instrument, Remove, Sink
+from .base import Clamp, Instrument, Perturbation, Remove, Sink
 
 
 class PrefixedInstrument(Instrument):
@@ -31,3 +31,7 @@ class PrefixedInstrument(Instrument):
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """See `Instrument.clamp`."""
         return self.inner.clamp(name.removeprefix(self.prefix), clamp)
+
+    def perturb(self, name: str, perturbation: Perturbation) -> Remove:
+        """See `Instrument.perturb`."""
+        return self.inner.perturb(name.removeprefix(self.prefix), perturbation)

@@ -1,0 +1,109 @@
+"""What the commands that read a corpus with a checkpoint share: its arguments, and opening both."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import UserError
+from .common import quiet_fairseq
+
+if TYPE_CHECKING:
+    from ..corpora import Corpus
+    from ..loading import Session
+
+
+def add_corpus_arguments(parser: argparse.ArgumentParser, max_tokens: int = 4000) -> None:
+    """Declare the data folder, the checkpoint, the corpus and the size of a batch."""
+    parser.add_argument("data", help="folder with the dictionaries (and the binarised split)")
+    parser.add_argument("--path", required=True, metavar="CKPT", help="the checkpoint")
+    add_text_arguments(parser, max_tokens)
+
+
+def add_text_arguments(parser: argparse._ActionsContainer, max_tokens: int = 4000) -> None:
+    """Declare the corpus and the size of a batch."""
+    corpus = parser.add_mutually_exclusive_group()
+    corpus.add_argument("--gen-subset", metavar="S", help="read this binarised split")
+    corpus.add_argument(
+        "--input",
+        metavar="TEXT",
+        help="read this text: a sentence a line, words separated by spaces; --bpe segments it",
+    )
+    parser.add_argument(
+        "--target-input",
+        metavar="TEXT",
+        help="with --input: its translation, line by line, where the decoder is to read one",
+    )
+    parser.add_argument(
+        "--max-tokens",
+        type=int,
+        default=max_tokens,
+        help="symbols in a batch, padding included (default: %(default)s)",
+    )
+
+
+def open_reader(data: str, path: str, fairseq_flags: Sequence[str]) -> Session:
+    """Load a checkpoint for the task that it was trained for.
+
+    Args:
+        data: folder with the dictionaries.
+        path: the checkpoint.
+        fairseq_flags: of fairseq-generate.
+
+    Raises:
+        UserError: a flag that would do nothing, or what `open_session` raises.
+    """
+    _refuse_ignored(fairseq_flags)
+    quiet_fairseq()
+    # A CPU kernel is kept for each shape of batch; by default so many that memory grows with the
+    # corpus.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    from ..checkpoint_task import task_flags
+    from ..loading import open_session
+
+    return open_session([data, "--path", path, *fairseq_flags, *task_flags(path, fairseq_flags)])
+
+
+def read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:
+    """The corpus of the arguments.
+
+    Args:
+        session: the model and its task.
+        args: with `add_corpus_arguments`.
+        side: whose words the rows are: ``source``, ``target`` or ``text``.
+
+    Raises:
+        UserError: no such corpus, or texts that do not go with the side.
+    """
+    from ..corpora import read_split, read_text
+
+    if not args.input:
+        if args.target_input:
+            raise UserError("--target-input goes with --input; a split has its own target side")
+        return read_split(session, args.gen_subset, side)
+    if side == "target" and not args.target_input:
+        raise UserError("the decoder reads a translation: give --target-input, or --gen-subset")
+    if side != "target" and args.target_input:
+        raise UserError(f"--target-input is for layers of the decoder; these read the {side} side")
+    return read_text(session, args.input, args.target_input)
+
+
+# Flags of fairseq-generate that would do nothing here, and what to do instead.
+_IGNORED = {
+    "--tokenizer": "words are read as they stand; tokenise the text first",
+    "--num-shards": "a corpus is read as a whole; cut the text into parts instead",
+    "--shard-id": "a corpus is read as a whole; cut the text into parts instead",
+    "--batch-size": "give the size of a batch in symbols: --max-tokens",
+    "--max-sentences": "give the size of a batch in symbols: --max-tokens",
+    "--skip-invalid-size-inputs-valid-test": "every sentence is read, or it is an error",
+    "--distributed-": "one process reads the corpus",
+}
+
+
+def _refuse_ignored(fairseq_flags: Sequence[str]) -> None:
+    for flag in (part.partition("=")[0] for part in fairseq_flags if part.startswith("--")):
+        for ignored, instead in _IGNORED.items():
+            if flag == ignored or (ignored.endswith("-") and flag.startswith(ignored)):
+                raise UserError(f"{flag} does nothing here: {instead}")
