@@ -15,10 +15,11 @@ from .activations import ROWS_PER_SHARD, Activations, StoreWriter
 from .corpora import END, Corpus
 from .errors import UserError
 from .files import StrPath, sha256_file
-from .forward import check_lengths, run_batch
+from .forward import batches_by_length, check_lengths, run_batch
 from .interventions import list_layers, tap
 from .loading import Session
 from .neurons import NeuronSpace, choose_layers
+from .packed_sentences import PackedSentences
 from .signature import format_signature, versions
 from .subwords import POOLINGS, last_subwords, pool
 
@@ -101,27 +102,19 @@ def extract(
         UserError: more than one model, a corpus of another side, a sentence longer than the model
             can read, no word at all, or a folder that holds another run.
     """
-    if len(session.models) != 1:
-        raise UserError("activations are read from one checkpoint, not from an ensemble")
-    model = session.models[0]
-    space = choose_layers(list_layers(model), settings.layers)
-    side = side_of(model, space)
-    if corpus.side != side:
-        raise UserError(f"these layers read the {side} side, this is a corpus of the {corpus.side}")
-    check_lengths(session, corpus, settings.sentence_end)
-    words = corpus.symbols.words
+    space = check_reading(session, corpus, settings)
     writer = StoreWriter(
         output_dir,
-        words.ending_with(END) if settings.sentence_end else words,
+        words_read(corpus, settings),
         space,
         settings.dtype,
-        _settings(session, corpus, settings, space, command),
+        describe_reading(session, corpus, settings, space, command),
         settings.rows_per_shard,
     )
     progress(len(corpus) - sum(last - first for _, first, last in writer.missing()))
     try:
-        with tap(model, ",".join(layer.name for layer in space.layers)) as layers:
-            reading = _Reading(session, corpus, settings, space, layers, writer.offsets)
+        with tap(session.models[0], settings.layers) as layers:
+            reading = Reading(session, corpus, settings, space, layers, writer.offsets)
             for shard, first, last in writer.missing():
                 writer.write_blocks(shard, reading.blocks(first, last, progress))
     except UserError:
@@ -131,8 +124,31 @@ def extract(
     return Activations(output_dir)
 
 
+def check_reading(session: Session, corpus: Corpus, settings: ExtractionSettings) -> NeuronSpace:
+    """The layers that are to be read, once it is clear that the model can read the corpus.
+
+    Raises:
+        UserError: see `extract`.
+    """
+    if len(session.models) != 1:
+        raise UserError("activations are read from one checkpoint, not from an ensemble")
+    model = session.models[0]
+    space = choose_layers(list_layers(model), settings.layers)
+    side = side_of(model, space)
+    if corpus.side != side:
+        raise UserError(f"these layers read the {side} side, this is a corpus of the {corpus.side}")
+    check_lengths(session, corpus, settings.sentence_end)
+    return space
+
+
+def words_read(corpus: Corpus, settings: ExtractionSettings) -> PackedSentences:
+    """The words of each sentence, one a row."""
+    words = corpus.symbols.words
+    return words.ending_with(END) if settings.sentence_end else words
+
+
 @dataclass(frozen=True)
-class _Reading:
+class Reading:
     """Reads blocks of rows with a tapped model.
 
     Attributes:
@@ -149,7 +165,10 @@ class _Reading:
     def blocks(
         self, first: int, last: int, progress: Callable[[int], object]
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """The rows of sentences ``first`` to ``last - 1``, ``[rows, neurons]`` at a time."""
+        """The rows of sentences ``first`` to ``last - 1``, ``[rows, neurons]`` at a time.
+
+        A block is overwritten when the one after the next is asked for.
+        """
         most = max(1, _BLOCK_BYTES // (4 * self.space.size))
         costs, width = self.corpus.costs, self.space.size
         # Two buffers in turn: one is written while the other is filled. Fresh pages cost time.
@@ -164,7 +183,7 @@ class _Reading:
                 )
             rows = buffers[0][:size]
             buffers.reverse()
-            for numbers in _batches(costs, first, end, self.settings.max_tokens):
+            for numbers in batches_by_length(costs, first, end, self.settings.max_tokens):
                 self._read_batch(numbers, rows, int(self.offsets[first]))
                 progress(len(numbers))
             if self.session.cfg.common.fp16 and not np.isfinite(rows).all():
@@ -216,22 +235,7 @@ def _rows(values: Tensor, where: npt.NDArray[np.int64]) -> npt.NDArray[np.float3
     return rows
 
 
-def _batches(
-    costs: npt.NDArray[np.int64], first: int, last: int, max_tokens: int
-) -> Iterator[list[int]]:
-    """Sentences ``first`` to ``last - 1``, longest first, in batches of at most ``max_tokens``."""
-    order = first + np.argsort(-costs[first:last], kind="stable")
-    batch: list[int] = []
-    for number in order.tolist():
-        if batch and (len(batch) + 1) * costs[batch[0]] > max_tokens:
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
-
-
-def _settings(
+def describe_reading(
     session: Session,
     corpus: Corpus,
     settings: ExtractionSettings,
@@ -273,14 +277,14 @@ def _settings(
                 "precision": "fp16" if session.cfg.common.fp16 else "fp32",
                 "device": "cuda" if session.cuda else "cpu",
                 "overrides": session.cfg.common_eval.model_overrides,
-                **_ablation(session),
+                **ablation_settings(session),
                 **found,
             }
         ),
     }
 
 
-def _ablation(session: Session) -> dict[str, Any]:
+def ablation_settings(session: Session) -> dict[str, Any]:
     """The flags of a ``neuron_…`` task that clamps neurons; none otherwise."""
     task = session.cfg.task
     if not getattr(task, "ablate", None):

@@ -13,7 +13,14 @@ from ..errors import UserError
 
 
 class CommandParser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are one line and whose help keeps the example's layout."""
+    """An `ArgumentParser` whose errors are one line and whose help keeps the example's layout.
+
+    Attributes:
+        instead_of_positionals: an option with which there are no positional arguments: what
+            follows a flag that is not known here then is that flag's, and is left over with it.
+    """
+
+    instead_of_positionals: str | None = None
 
     def __init__(self, prog: str, description: str, example: str) -> None:
         super().__init__(
@@ -23,6 +30,22 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As `ArgumentParser`, but for ``instead_of_positionals``."""
+        given = list(sys.argv[1:] if args is None else args)
+        flags = [part.partition("=")[0] for part in given]
+        if self.instead_of_positionals not in flags:
+            return super().parse_known_args(given, namespace)
+        own: list[str] = []
+        left_over: list[str] = []
+        belongs_to = own
+        for part, flag in zip(given, flags, strict=True):
+            if part.startswith("-"):
+                belongs_to = own if flag in self._option_string_actions else left_over
+            belongs_to.append(part)
+        found, unknown = super().parse_known_args(own, namespace)
+        return found, [*unknown, *left_over]
 
     def error(self, message: str) -> NoReturn:
         """End with exit status 2 and one line on stderr."""

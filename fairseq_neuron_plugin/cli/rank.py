@@ -13,15 +13,24 @@ from ..errors import UserError
 from ..ranking import Ranking
 from ..rankings import METHODS
 from ..rankings.registry import RankingMethod
+from ..signature import format_signature
 from .common import CommandParser, StepProgress, format_table, run_command
 from .plugins import load_plugins
+from .rank_gradients import GRADIENTS
 from .rank_inputs import InputReader
 from .rank_labels import LABELS
+from .rank_models import MODELS
 from .rank_options import add_options, read_options
-from .rank_stores import MODELS, PROBE, STORE
+from .rank_stores import PROBE, STORE
 
 PROG = "fairseq-neuron-rank"
-READERS = {"activations": STORE, "labels": LABELS, "models": MODELS, "probe": PROBE}
+READERS = {
+    "activations": STORE,
+    "gradients": GRADIENTS,
+    "labels": LABELS,
+    "models": MODELS,
+    "probe": PROBE,
+}
 SHOWN = 10
 
 
@@ -73,12 +82,11 @@ def _rank(arguments: Sequence[str]) -> None:
         if method.shows_progress:
             options["progress"] = progress
         ranking = method.rank(*given.arguments, **options)
-    origin = "".join(f"|{key}:{value}" for key, value in given.origin.items())
     ranking = replace(
         ranking,
         space=given.space,
         model=given.model,
-        signature=ranking.signature + origin,
+        signature=f"{ranking.signature}|{format_signature(given.origin)}",
         details={**given.details, **ranking.details},
     )
     ranking.save(args.output)

@@ -4,6 +4,7 @@ from .average_precision import average_precision
 from .class_moments import class_moments
 from .correlation import cross_model
 from .gaussian import gaussian
+from .gradient_activation import gradient_activation
 from .language_entropy import language_entropy
 from .probeless import probeless
 from .registry import METHODS, ranking_method
@@ -18,6 +19,7 @@ __all__ = [
     "cross_model",
     "f_statistic",
     "gaussian",
+    "gradient_activation",
     "language_entropy",
     "linguistic",
     "mean_distance",
