@@ -11,7 +11,7 @@ VERSION = re.search(
     (HERE / "fairseq_neuron_plugin" / "version.py").read_text(encoding="utf-8"),
 ).group(1)
 
-COMMANDS = ("extract", "probe", "rank", "generate", "eval-lm", "bake")
+COMMANDS = ("extract", "probe", "rank", "analyze", "generate", "eval-lm", "bake")
 
 setup(
     name="fairseq_neuron_plugin",

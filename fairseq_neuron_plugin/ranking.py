@@ -67,6 +67,10 @@ class Ranking:
 
     def select(self, selector: str) -> list[int]:
         """Flat ids, sorted, of ``top:50``, ``bottom:10%`` or ``label=VERB:top:20``."""
+        return sorted(self.select_in_order(selector))
+
+    def select_in_order(self, selector: str) -> list[int]:
+        """As `select`, in the order of the ranking."""
         label, rest = None, selector
         if selector.startswith("label="):
             # The label itself may hold a colon, the last two parts never do.
@@ -77,7 +81,7 @@ class Ranking:
         if not colon:
             raise UserError(f"cannot read {selector!r}; write top:50, bottom:10% or label=L:top:20")
         count = parse_amount(amount, len(self.neurons))
-        return sorted(int(neuron) for neuron in self.order(order, label)[:count])
+        return [int(neuron) for neuron in self.order(order, label)[:count]]
 
     def save(self, path: StrPath) -> None:
         """Write the ranking as JSON."""

@@ -47,6 +47,23 @@ def load_spec_ranking(spec: str) -> Ranking | None:
     return Ranking.load(selection[0]) if selection else None
 
 
+def select_in_order(spec: str) -> tuple[Ranking, list[int]] | None:
+    """The ranking that a spec selects from, and the flat ids selected, in the ranking's order.
+
+    None for a neuron list.
+
+    Raises:
+        UserError: missing, no ranking, no selection, or one that cannot be read.
+    """
+    selection = _split_selection(spec)
+    if not selection:
+        if spec.endswith(".json"):
+            raise UserError(f"which neurons of {spec}? Write for example {spec}:top:50")
+        return None
+    ranking = Ranking.load(selection[0])
+    return ranking, ranking.select_in_order(selection[1])
+
+
 def ranking_space(
     ranking: Ranking, available: Sequence[Layer], path: str, globs: str | None = None
 ) -> NeuronSpace:
