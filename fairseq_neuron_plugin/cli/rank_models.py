@@ -18,6 +18,7 @@ from .rank_inputs import Given, InputReader
 if TYPE_CHECKING:
     from ..streaming import StreamedRows
 
+UNKNOWN = "<unk>"
 _LIKE_STORES = "or --checkpoints CKPT OTHER... --data DIR --input TEXT"
 
 
@@ -203,9 +204,10 @@ def check_same_words(
     for number, (one, two) in enumerate(zip(sentences, others, strict=False), start=1):
         for position, (word, found) in enumerate(zip(one, two, strict=False), start=1):
             if word != found:
-                raise UserError(
-                    f"{where}: sentence {number}, word {position} is {found!r} and {word!r}"
-                )
+                place = f"sentence {number}, word {position}"
+                lost = "; a binarised split has lost its unknown words, a text has not"
+                hint = lost if UNKNOWN in (word, found) else ""
+                raise UserError(f"{where}: {place} is {found!r} and {word!r}{hint}")
         if len(one) != len(two):
             raise UserError(f"{where}: sentence {number} has {len(two)} and {len(one)} words")
     if len(sentences) != len(others):

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
+from ..rows import release
 
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
@@ -82,8 +83,10 @@ class Columns:
 
     def read_all(self) -> Columns:
         """Take every block."""
-        for rows in row_slices(self.source.shape[0]):
+        source: Any = self.source
+        for rows in row_slices(source.shape[0]):
             self.take(rows)
+            release(source)
         return self
 
     @property
@@ -113,34 +116,3 @@ class Columns:
                 f"{self.what}: NaN or infinity at row {rows.start + int(row)}, neuron {int(neuron)}"
             )
         return values
-
-
-class CrossProducts:
-    """Sum of products of the deviations of two matrices' columns, ``[neurons, other neurons]``.
-
-    The products within a block are made in float32, everything is added up in float64.
-    """
-
-    FLUSH = 64
-
-    def __init__(self, neurons: int, others: int) -> None:
-        self.total = np.zeros((neurons, others))
-        self._means: list[tuple[Float64, Float64]] = []
-
-    def add(self, left: Array, right: Array, rows: int, mean: Float64, other: Float64) -> None:
-        """Take in one block: float32 values centred at the block's mean, and these means."""
-        self.total += left.T @ right
-        self._means.append((rows * mean, other))
-        if len(self._means) == self.FLUSH:
-            self._flush()
-
-    def finish(self, left: Columns, right: Columns) -> Float64:
-        """The sums, once all blocks are in."""
-        self._flush()
-        return self.total - np.outer(left.offsets, right.offsets / right.rows)
-
-    def _flush(self) -> None:
-        if self._means:
-            left, right = zip(*self._means, strict=True)
-            self.total += np.stack(left).T @ np.stack(right)
-            self._means.clear()
