@@ -89,9 +89,12 @@ class gradients(Mapping[str, LayerGradients]):
         self._model = model
         self._leaves: dict[str, Tensor] = {}
         self._starts: dict[str, Place] = {}
+        self._reached: set[str] = set()  # since the last backward pass
         self._entered: list[ExitStack] = []
 
     def __enter__(self) -> Self:
+        for kept in (self._leaves, self._starts, self._reached):
+            kept.clear()
         names = [layer.name for layer in self.space.layers]
         with ExitStack() as stack:
             if any(parameter.is_cuda for parameter in self._model.parameters()):
@@ -129,14 +132,15 @@ class gradients(Mapping[str, LayerGradients]):
             UserError: a layer that the pass has not reached.
         """
         self.check_fired()
+        self._reached.clear()
         leaves = [*self._leaves.values(), *(start.leaf for start in self._starts.values())]
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
         for leaf, gradient in zip(leaves, found, strict=True):
             leaf.grad = torch.zeros_like(leaf) if gradient is None else gradient
 
     def check_fired(self) -> None:
-        """`UserError` if no forward pass has reached one of the layers yet."""
-        silent = [layer.name for layer in self.space.layers if layer.name not in self._leaves]
+        """`UserError` if no forward pass since the last backward pass has reached some layer."""
+        silent = [layer.name for layer in self.space.layers if layer.name not in self._reached]
         if silent:
             raise UserError(f"no forward pass has reached {', '.join(silent)}: no gradient there")
 
@@ -147,6 +151,7 @@ class gradients(Mapping[str, LayerGradients]):
         if not torch.is_grad_enabled():
             raise UserError("gradients need a forward pass that is not under torch.no_grad()")
         self._starts.pop(name, None)
+        self._reached.add(name)
         self._leaves[name] = like.new_zeros(*shape, requires_grad=True)
         return self._leaves[name]
 

@@ -44,7 +44,7 @@ class Ranking:
 
     def __post_init__(self) -> None:
         size = len(self.neurons)
-        if len(self.scores) != size or (self.space and self.space.size != size):
+        if self.scores.shape != (size,) or (self.space and self.space.size != size):
             raise UserError(f"ranking of {size} neurons does not fit its scores or its layers")
         for label, neurons in {"": self.neurons, **self.per_label}.items():
             if not np.array_equal(np.sort(neurons), np.arange(size)):
@@ -125,7 +125,7 @@ class Ranking:
                 },
                 details=content,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(f"ranking {path} is damaged: {error}") from error
         except UserError as error:
             raise UserError(f"ranking {path}: {error}") from error

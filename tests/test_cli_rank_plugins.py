@@ -19,16 +19,22 @@ SPACE = NeuronSpace((Layer("encoder.layers.0", 4),))
 SENTENCES = [["a", "b", "c"], ["d", "e"]] * 10  # 50 words
 PLUGIN = '''
 from __future__ import annotations
+from dataclasses import dataclass
 from typing import Literal
 import numpy as np
 from fairseq_neuron_plugin.rankings import ranking_method
 
+@dataclass
+class Kept:
+    rows: int
+
 @ranking_method("own-size", inputs="activations")
 def size(X, *, power: float = 1.0, of: Literal["max", "mean"] = "max", negate: bool = False,
-         most: int | None = None):
-    """By size (A. N. Author 2020).
+         most: int | None = None, shown: bool = True, norm: Literal[1, 2] | None = None):
+    """By size, 100% (A. N. Author 2020).
 
     Args:
+        shown: is a % of nothing.
         power: what the size is
             raised to.
         most: rows that are read.
@@ -81,17 +87,19 @@ def test_options_come_from_the_function(folder, capsys):
     ranking, _ = rank(folder, "own-size", folder / "acts0")
     assert ranking.scores.tolist() == sorted(np.abs(X).max(axis=0).tolist(), reverse=True)
     assert (ranking.method, ranking.space, ranking.model) == ("own-size", SPACE, "m")
-    assert "method:own-size|power:1|of:max|negate:False|most:None|" in ranking.signature
+    settings = "power:1|of:max|negate:False|most:None|shown:True|norm:None"
+    assert f"method:own-size|{settings}|" in ranking.signature
     (folder / "r.json").unlink()
-    flags = ("--power", "2", "--of", "mean", "--negate", "--most", "30")
-    other, _ = rank(folder, "own-size", folder / "acts0", *flags)
+    flags = ["--power", "2", "--of", "mean", "--negate", "--most", "30", "--no-shown"]
+    other, _ = rank(folder, "own-size", folder / "acts0", *flags, "--norm", "2")
     expected = -(np.abs(X[:30]) ** 2).mean(axis=0)
     np.testing.assert_allclose(other.scores, np.sort(expected)[::-1], rtol=1e-6)
-    assert "power:2|of:mean|negate:True|most:30|" in other.signature
+    assert "power:2|of:mean|negate:True|most:30|shown:False|norm:2|" in other.signature
     capsys.readouterr()
     assert run("--plugin", folder / "plugin.py", "own-size", "--help") == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "By size (A. N. Author 2020)." in shown
+    assert "By size, 100% (A. N. Author 2020)." in shown
+    assert "is a % of nothing" in shown
     assert "--power X what the size is raised to (default: 1.0)" in shown
     assert "--of {max,mean}" in shown
 
@@ -132,6 +140,11 @@ def test_bad_labels(folder, capsys):
     (folder / "gap").write_text("one\n" * 19 + "\n")
     assert "required" in message(acts)
     assert "--labels names 1, and there are 2 stores" in message(acts, acts, "--labels", tags)
+    given = (acts, "--property", "position")
+    assert "--label-format goes with --labels" in message(*given, "--label-format", "tags")
+    assert "--conllu-column goes with --labels" in message(*given, "--conllu-column", "upos")
+    assert "--min-count must be 1 or more" in message(*given, "--min-count", "0")
+    assert "a label is empty" in message(acts, acts, "--store-labels", "en", "")
     assert "labels 1 sentences" in message(acts, "--sentence-labels", folder / "short")
     assert "line 20: there is no label" in message(acts, "--sentence-labels", folder / "gap")
     wide = NeuronSpace((Layer("encoder.layers.0", 5),))
@@ -148,6 +161,10 @@ def test_bad_labels(folder, capsys):
         ("x = 1 / 0", "ZeroDivisionError: division by zero"),
         ("import fairseq_neuron_plugin.rankings as r\nr.ranking_method('a', inputs='b')", "'b'"),
         (PLUGIN.replace("own-size", "variance"), "there is a ranking method 'variance' already"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        (PLUGIN.replace("power: float", "output: float"), "option output of the ranking method"),
+        (PLUGIN.replace("power: float", "power: complex"), "option power of the ranking method"),
+        (PLUGIN.replace("power: float", "power: Power"), "name 'Power' is not defined"),
     ],
 )
 def test_bad_plugin(folder, capsys, content, message):
@@ -155,7 +172,11 @@ def test_bad_plugin(folder, capsys, content, message):
     if content is not None:
         plugin.write_text(content)
     arguments = ("--plugin", plugin, "variance", folder / "acts0", "--output", folder / "r.json")
-    assert message in fails(capsys, *arguments)
+    try:
+        assert message in fails(capsys, *arguments)
+    finally:
+        METHODS.pop("own-size", None)
+        METHODS.pop("own-labels", None)
 
 
 def test_flags_of_fairseq_are_refused_where_nothing_reads_them(folder, capsys):

@@ -39,7 +39,7 @@ def test_scores_are_the_entropy_of_the_loop():
     ranking = language_entropy(X, y, quantile=0.0)
     scores = ranking.scores[np.argsort(ranking.neurons)]
     np.testing.assert_allclose(scores[:5], entropy[:5], atol=1e-12)
-    np.testing.assert_allclose(scores[5:], 2 * math.log(3))
+    np.testing.assert_allclose(scores[5:], 3 * math.log(3))
     found = [[ranking.details["active"][k][j] for k in LANGUAGES] for j in range(7)]
     np.testing.assert_allclose(found, p, atol=1e-6)
     # Rarely active, but for one language only: without the bar it is first.

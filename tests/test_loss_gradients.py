@@ -356,3 +356,26 @@ def test_mistakes() -> None:
             layers.backward(out[0].sum())
         with pytest.raises(KeyError, match="no forward pass"):
             layers["decoder.layers.0"]
+
+
+def test_a_pass_that_reaches_less_than_the_one_before() -> None:
+    model = lstm_model()
+    inputs = net_input(model)
+    probe = fnp.gradients(model, "*coder.layers.0")
+    with probe:
+        probe.backward(loss_of(model, inputs))
+        out = model.encoder(inputs["src_tokens"], inputs["src_lengths"])
+        with pytest.raises(UserError, match=r"has reached decoder\.layers\.0"):
+            probe.backward(out[0].sum())
+    with probe, pytest.raises(KeyError):
+        _ = probe["decoder.layers.0"].gradients
+
+
+@pytest.mark.parametrize("reads", [fnp.gradients, fnp.tap])
+def test_a_failure_on_entering_leaves_nothing_behind(reads) -> None:
+    model = lstm_model()
+    model.encoder.lstm.forward = lambda *inputs: None  # somebody else stands in
+    before = dict(model.encoder.__dict__)
+    with pytest.raises(UserError, match="has been replaced"), reads(model, "encoder.layers.0"):
+        pass
+    assert dict(model.encoder.__dict__) == before

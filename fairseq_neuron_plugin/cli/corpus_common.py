@@ -79,6 +79,8 @@ def read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus
     """
     from ..corpora import read_split, read_text
 
+    if args.max_tokens < 1:
+        raise UserError(f"--max-tokens must be 1 or more, not {args.max_tokens}")
     if not args.input:
         if args.target_input:
             raise UserError("--target-input goes with --input; a split has its own target side")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,10 +24,12 @@ def load_plugins(arguments: Sequence[str]) -> None:
     except argparse.ArgumentError:
         return  # the command's own parser says what is wrong
     for path in map(Path, paths):
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        spec = importlib.util.spec_from_file_location(f"neuron_plugin_{path.stem}", path)
         if not path.is_file() or spec is None or spec.loader is None:
             raise UserError(f"plugin not found, or no Python file: {path}")
         try:
-            spec.loader.exec_module(importlib.util.module_from_spec(spec))
-        except Exception as error:
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[spec.name] = module  # where dataclasses look their own module up
+            spec.loader.exec_module(module)
+        except (Exception, SystemExit) as error:
             raise UserError(f"plugin {path} fails: {type(error).__name__}: {error}") from error

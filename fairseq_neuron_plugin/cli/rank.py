@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -52,12 +53,12 @@ def build_parser() -> CommandParser:
             prog=f"{PROG} {name}",
             description=f"Rank neurons. {method.summary}",
             example=_example(method),
-            help=method.summary,
+            help=method.summary.replace("%", "%%"),
         )
         _reader(method).add_arguments(own)
-        add_options(own, method)
         own.add_argument("--output", required=True, metavar="RANKING", help="JSON file to write")
         own.add_argument("--force", action="store_true", help="overwrite the file")
+        add_options(own, method)
     return parser
 
 
@@ -109,6 +110,9 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError(f"--output {args.output} must end in .json: --ablate knows rankings by it")
     if Path(args.output).exists() and not args.force:
         raise UserError(f"{args.output} exists; choose another file or give --force")
+    folder = next(path for path in Path(args.output).absolute().parents if path.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"cannot write {args.output}: {folder} is no folder that can be written to")
 
 
 def _summary(ranking: Ranking) -> str:

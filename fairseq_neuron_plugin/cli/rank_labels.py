@@ -45,9 +45,7 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
         help="one label a store, e.g. its language, which all its words get",
     )
     parser.add_argument("--label-format", choices=FORMATS, help="default: by the file's ending")
-    parser.add_argument(
-        "--conllu-column", default="upos", metavar="C", help="e.g. feats:Number (default: upos)"
-    )
+    parser.add_argument("--conllu-column", metavar="C", help="e.g. feats:Number (default: upos)")
     parser.add_argument(
         "--min-count",
         type=int,
@@ -58,6 +56,7 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
 
 
 def _read_labels(args: argparse.Namespace, _: Sequence[str]) -> Given:
+    _refuse(args)
     stores = [Activations(path) for path in args.acts]
     first = stores[0]
     for store in stores[1:]:
@@ -88,6 +87,17 @@ def _read_labels(args: argparse.Namespace, _: Sequence[str]) -> Given:
     )
 
 
+def _refuse(args: argparse.Namespace) -> None:
+    """`UserError` for what would do nothing, or cannot be meant."""
+    for flag in ("label_format", "conllu_column"):
+        if getattr(args, flag) is not None and not args.labels:
+            raise UserError(f"--{flag.replace('_', '-')} goes with --labels; leave it out")
+    if args.min_count < 1:
+        raise UserError(f"--min-count must be 1 or more, not {args.min_count}")
+    if args.store_labels and not all(args.store_labels):
+        raise UserError("--store-labels: a label is empty")
+
+
 def _shards(store: Activations) -> list[np.ndarray]:
     return store.array.shards if isinstance(store.array, ShardedRows) else [store.array]
 
@@ -102,7 +112,9 @@ def _labels(args: argparse.Namespace, stores: Sequence[Activations]) -> Iterator
     for number, store in enumerate(stores):
         if args.labels:
             file = args.labels[number]
-            found = read_labels(file, store.sentences, args.conllu_column, args.label_format)
+            found = read_labels(
+                file, store.sentences, args.conllu_column or "upos", args.label_format
+            )
         elif args.property is not None:
             found = property_labels(args.property, store.sentences)
         elif args.sentence_labels:

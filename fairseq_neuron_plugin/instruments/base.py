@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -135,6 +136,17 @@ class ForwardOverride:
         self.users = [other for other in self.users if other is not user]
         if not self.users:
             self.module.__dict__.pop(self._kept_as, None)
+
+
+@contextmanager
+def all_or_none() -> Iterator[list[Remove]]:
+    """A list for what ends each of several changes; if one change fails, those before it end."""
+    removers: list[Remove] = []
+    try:
+        yield removers
+    except BaseException:
+        remove_all(removers[::-1])
+        raise
 
 
 def remove_all(removers: Sequence[Remove]) -> None:

@@ -21,6 +21,7 @@ from .base import (
     Perturbation,
     Remove,
     Sink,
+    all_or_none,
     remove_all,
 )
 from .hooked import Adding, Clamping, change_by_users
@@ -88,8 +89,7 @@ class EmbeddingInstrument(Instrument):
         """See `Instrument.tap`."""
         padding, unwatch = self._watch_input()
         reader = partial(self._hand_on, padding, sink)
-        stand_in = EmbeddingStandIn.join(self.owner, reader)
-        return partial(remove_all, [partial(stand_in.leave, reader), unwatch])
+        return self._join(reader, unwatch)
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
         """See `Instrument.clamp`. No recurrence, so all scopes mean the same."""
@@ -101,8 +101,14 @@ class EmbeddingInstrument(Instrument):
         """See `Instrument.perturb`."""
         padding, unwatch = self._watch_input()
         user = Adding(perturbation, partial(self._shaped, padding, perturbation))
-        stand_in = EmbeddingStandIn.join(self.owner, user)
-        return partial(remove_all, [partial(stand_in.leave, user), unwatch])
+        return self._join(user, unwatch)
+
+    def _join(self, user: Any, unwatch: Remove) -> Remove:
+        with all_or_none() as removers:
+            removers.append(unwatch)
+            stand_in = EmbeddingStandIn.join(self.owner, user)
+            removers.append(partial(stand_in.leave, user))
+        return partial(remove_all, removers)
 
     def _watch_input(self) -> tuple[PaddingReader | None, Remove]:
         """What knows the padding of the input, where the owner moves it, and what ends it."""

@@ -16,7 +16,16 @@ from typing import Any, Literal, Self
 from torch import Tensor, nn
 
 from ..neurons import Layer
-from .base import Clamp, Instrument, PaddingReader, Perturbation, Remove, Sink, remove_all
+from .base import (
+    Clamp,
+    Instrument,
+    PaddingReader,
+    Perturbation,
+    Remove,
+    Sink,
+    all_or_none,
+    remove_all,
+)
 
 Watch = Callable[[Callable[[Tensor], None]], Remove]
 
@@ -98,11 +107,12 @@ class HookedInstrument(Instrument):
     def tap(self, names: list[str], sink: Sink) -> Remove:
         """See `Instrument.tap`."""
         padding = PaddingReader()
-        removers = [self.watch_words(padding)]
         tapped = [point for name, point in self.points.items() if name in names]
-        for point in tapped:
-            reader = partial(_hand_on, point, padding, sink, point is tapped[-1])
-            removers.append(_PointHook.join(point, reader))
+        with all_or_none() as removers:
+            removers.append(self.watch_words(padding))
+            for point in tapped:
+                reader = partial(_hand_on, point, padding, sink, point is tapped[-1])
+                removers.append(_PointHook.join(point, reader))
         return partial(remove_all, removers)
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
@@ -113,8 +123,10 @@ class HookedInstrument(Instrument):
         """See `Instrument.perturb`."""
         padding = PaddingReader()
         adding = Adding(perturbation, partial(_shaped, self.points[name], padding, perturbation))
-        leave = _PointHook.join(self.points[name], adding)
-        return partial(remove_all, [leave, self.watch_words(padding)])
+        with all_or_none() as removers:
+            removers.append(_PointHook.join(self.points[name], adding))
+            removers.append(self.watch_words(padding))
+        return partial(remove_all, removers)
 
 
 def _hand_on(

@@ -24,6 +24,7 @@ from .base import (
     Perturbation,
     Remove,
     Sink,
+    all_or_none,
     remove_all,
 )
 from .perturbed import run_perturbed
@@ -56,15 +57,15 @@ class LSTMEncoderInstrument(Instrument):
 
     def tap(self, names: list[str], sink: Sink) -> Remove:
         """See `Instrument.tap`."""
-        removers: list[Remove] = []
         padding = PaddingReader()
-        forward = _EncoderForward.join(self.encoder, padding)
-        removers.append(partial(forward.leave, padding))
-        for number, layer in enumerate(self.layers):
-            if layer.name in names:
-                reader = _LayerReader(number, layer.name, padding, sink)
-                layered = LayerwiseForward.join(self.lstm, reader)
-                removers.append(partial(layered.leave, reader))
+        with all_or_none() as removers:
+            forward = _EncoderForward.join(self.encoder, padding)
+            removers.append(partial(forward.leave, padding))
+            for number, layer in enumerate(self.layers):
+                if layer.name in names:
+                    reader = _LayerReader(number, layer.name, padding, sink)
+                    layered = LayerwiseForward.join(self.lstm, reader)
+                    removers.append(partial(layered.leave, reader))
         return partial(remove_all, removers)
 
     def clamp(self, name: str, clamp: Clamp) -> Remove:
@@ -78,11 +79,12 @@ class LSTMEncoderInstrument(Instrument):
         """See `Instrument.perturb`."""
         number = [layer.name for layer in self.layers].index(name)
         user = _LayerPerturbation(number, PaddingReader(), perturbation)
-        forward = _EncoderForward.join(self.encoder, user.padding)
-        layered = LayerwiseForward.join(self.lstm, user)
-        return partial(
-            remove_all, [partial(layered.leave, user), partial(forward.leave, user.padding)]
-        )
+        with all_or_none() as removers:
+            forward = _EncoderForward.join(self.encoder, user.padding)
+            removers.append(partial(forward.leave, user.padding))
+            layered = LayerwiseForward.join(self.lstm, user)
+            removers.append(partial(layered.leave, user))
+        return partial(remove_all, removers)
 
 
 def read_padding(encoder: nn.Module, reader: Callable[[Tensor], None]) -> Remove:

@@ -52,9 +52,9 @@ def language_entropy(
 
     Returns:
         The ranking, smallest score first. ``scores`` is the entropy, with the logarithm of the
-        number of labels (the largest entropy) added for neurons that do not pass, and twice that
-        logarithm for those that are never or always active. ``per_label`` has first the neurons
-        that count to the label, then the others, both by ``p'`` of the label.
+        number of labels (the largest entropy) added for neurons that do not pass, and three times
+        that logarithm for those that are never or always active. ``per_label`` has first the
+        neurons that count to the label, then the others, both by ``p'`` of the label.
         ``details["active"]`` holds ``p`` by label and flat id; ``details["bar"]`` the bar;
         ``details["specific_to"]`` by flat id the labels that the neuron counts to, the one it is
         most active for first.
@@ -79,7 +79,7 @@ def language_entropy(
     above = (active > bar if bar < active.max() else active >= bar) & varies
     most = np.log(len(active))
     scores = np.where(above.any(axis=0), entropy, most + entropy)
-    scores[~varies] = 2 * most
+    scores[~varies] = 3 * most
     return by_score(
         "language-entropy",
         scores,
@@ -112,7 +112,7 @@ def _entropy(active: Float64) -> tuple[Float64, Float64]:
     share = np.divide(active, total, out=np.zeros_like(active), where=total > 0)
     logarithm = np.log(share, out=np.zeros_like(share), where=share > 0)
     # Rounding must not carry it out of its range.
-    return share, np.clip(-(share * logarithm).sum(axis=0), 0.0, np.log(len(active)))
+    return share, np.clip(0.0 - (share * logarithm).sum(axis=0), 0.0, np.log(len(active)))
 
 
 def _bar(active: Float64, quantile: float) -> float:

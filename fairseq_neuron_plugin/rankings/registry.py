@@ -25,6 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
+from ..errors import UserError
 from ..ranking import Ranking
 from .scored import by_score
 
@@ -63,7 +64,10 @@ class RankingMethod:
     @property
     def options(self) -> dict[str, inspect.Parameter]:
         """Its keyword-only parameters that a user sets, by name, with resolved annotations."""
-        hints = get_type_hints(self.function)
+        try:
+            hints = get_type_hints(self.function)
+        except NameError as error:
+            raise UserError(f"an annotation of ranking method {self.name}: {error}") from error
         return {
             name: parameter.replace(annotation=hints.get(name, str))
             for name, parameter in inspect.signature(self.function).parameters.items()
