@@ -5,7 +5,7 @@
 #
 # Sets up .venv, writes an English-German corpus with gold tags, trains three small neuron_lstm
 # models on disjoint thirds of it with fairseq-train, and looks into the first of them: activations,
-# probe, rankings, translation under ablation. A step whose result is there already is skipped.
+# probe, rankings and what they share, translation under ablation. A step whose result is there already is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scripts/setup.sh
@@ -90,6 +90,16 @@ step "$run/cross-model.json" "cross-model ranking" $bin/fairseq-neuron-rank cros
     "$run/acts.A.probe-train" "$run/acts.B.probe-train" "$run/acts.C.probe-train" \
     --output "$run/cross-model.json"
 
+step "$run/gradient.json" "gradient x activation ranking" $bin/fairseq-neuron-rank \
+    gradient-activation "$run/bin.A" --path "$run/model.A/checkpoint_best.pt" --gen-subset valid \
+    --output "$run/gradient.json"
+step "$run/overlap" "overlap of the rankings" $bin/fairseq-neuron-analyze overlap \
+    "$run/linguistic.json" "$run/cross-model.json" "$run/gradient.json" --k 10% \
+    --output-dir "$run/overlap"
+step "$run/top-words" "top words of pronoun neurons" $bin/fairseq-neuron-analyze top-words \
+    "$run/acts.A.probe-train" --ranking "$run/linguistic.json:label=PRON:top:2" --words 8 \
+    --output-dir "$run/top-words"
+
 echo "4. translation under ablation"
 step "$run/sweep/sweep.png" "sweep" $bin/fairseq-neuron-generate "$run/bin.A" \
     --path "$run/model.A/checkpoint_best.pt" --gen-subset test --beam 5 \
@@ -101,6 +111,11 @@ echo
 echo "part of speech, test accuracy and what is left of it with few neurons:"
 head -n 5 "$run/probe.pos.log"
 sed -n '/^neurons kept/,/^$/p' "$run/probe.pos.log"
+grep -v "it/s" "$run/overlap.log" | sed '/^$/,$d'
+echo
+echo "words that drive the first neurons for pronouns highest and lowest:"
+grep -E "^enc|highest|lowest" "$run/top-words.log" | cut -c 1-110
+echo
 echo "BLEU while neurons are ablated:"
 sed -n '/^ranking/,/^picture/p' "$run/sweep.png.log" | sed '/^picture/d'
 echo

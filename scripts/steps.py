@@ -32,7 +32,7 @@ class Steps:
             return
         begin = time.time()
         program, *arguments = shlex.split(command)
-        log = self.out / "logs" / f"{Path(result).name}.log"
+        log = self.out / "logs" / f"{result.replace('/', '.')}.log"
         with open(log, "w", encoding="utf-8") as stream:
             done = subprocess.run(
                 [BIN / program, *arguments], stdout=stream, stderr=subprocess.STDOUT, env=self.env

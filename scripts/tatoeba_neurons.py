@@ -38,7 +38,7 @@ class Section:
 
     title: str
     text: str
-    log: str
+    printed: str
     command: str
 
 
@@ -65,12 +65,29 @@ class Analyses(Steps):
             result = f"rankings.{model}/{method}.json"
             self.step(result, f"fairseq-neuron-rank {method} {given} --output {self.out}/{result}")
 
+    def ablate(self, model: str) -> None:
+        """BLEU without the first and the last tenth of each of some rankings."""
+        result = f"tenths.{model}"
+        rankings = self.rankings(model, *UNSUPERVISED, "sem", "random")
+        command = (
+            f"fairseq-neuron-generate {self.out}/bin --path {self.checkpoints}/{model}.pt -s en "
+            f"-t de --beam 1 --tokenizer moses --reference {self.out}/test.raw.de "
+            f"--ranking {rankings} --ablate 0,10% --order top,bottom"
+        )
+        self.step(f"{result}/sweep.png", f"{command} --output-dir {self.out}/{result}")
+        text = (
+            "Translation of the Tatoeba test set (greedy) while the first or the last 10% of each "
+            "ranking are 0."
+        )
+        title = f"The model without a tenth of its neurons, model {model}"
+        self.sections.append(Section(title, text, f"logs/{result}.sweep.png.log", command))
+
     def analyse(self, name: str, arguments: str, title: str, text: str) -> None:
         """One analysis, and its section of the page."""
         result = f"analysis.{name}"
         command = f"fairseq-neuron-analyze {arguments}"
         self.step(result, f"{command} --output-dir {self.out}/{result}")
-        self.sections.append(Section(title, text, f"{result}.log", command))
+        self.sections.append(Section(title, text, f"logs/{result}.log", command))
 
     def rankings(self, model: str, *names: str) -> str:
         """Paths of ranking files."""
@@ -124,6 +141,9 @@ def analyse_all(run: Analyses) -> None:
             "best detectors of it by average precision (the paper's table 3).",
         )
 
+    for model in MODELS:
+        run.ablate(model)
+
 
 def page(run: Analyses) -> Iterator[str]:
     yield "# Rankings and analyses of three stock LSTM checkpoints"
@@ -131,7 +151,7 @@ def page(run: Analyses) -> Iterator[str]:
     yield f"Made by `{shlex.join(sys.argv)}`; under each title the command and what it printed."
     for section in run.sections:
         yield f"\n## {section.title}\n\n{section.text}\n"
-        lines = (run.out / "logs" / section.log).read_text(encoding="utf-8").split("\n")
+        lines = (run.out / section.printed).read_text(encoding="utf-8").split("\n")
         printed = "\n".join(line for line in lines if not PROGRESS.search(line)).strip()
         yield f"```\n$ {section.command}\n{printed}\n```"
 

@@ -61,7 +61,8 @@ def _short(key: str, fact: object) -> str:
 
 
 def unique_names(paths: Sequence[StrPath]) -> list[str]:
-    """As much of the end of each path as tells it apart from the others, without ``.json``.
+    """As much of the end of each path as tells it apart from the others, without ``.json``
+    (unless that alone does).
 
     Raises:
         UserError: one path twice.
@@ -69,16 +70,16 @@ def unique_names(paths: Sequence[StrPath]) -> list[str]:
     >>> unique_names(["runs/a/pos.json", "runs/b/pos.json", "runs/a/sem.json"])
     ['a/pos', 'b/pos', 'sem']
     """
-    parts = [Path(os.path.abspath(path)).parts for path in paths]
-    for path, given in Counter(parts).items():
+    whole = [os.path.abspath(path) for path in paths]
+    for path, given in Counter(whole).items():
         if given > 1:
-            raise UserError(f"{Path(*path)} is given twice")
+            raise UserError(f"{path} is given twice")
+    bare = [path.removesuffix(".json") for path in whole]
+    # Of "pos" and "pos.json" in one folder nothing but the ending is different.
+    parts = [Path(path).parts for path in (bare if len(set(bare)) == len(bare) else whole)]
     taken = [1] * len(parts)
     while True:
-        names = [
-            "/".join(part[-count:]).removesuffix(".json")
-            for part, count in zip(parts, taken, strict=True)
-        ]
+        names = ["/".join(part[-count:]) for part, count in zip(parts, taken, strict=True)]
         times = Counter(names)
         short = [
             number

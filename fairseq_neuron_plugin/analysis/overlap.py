@@ -23,12 +23,19 @@ class Overlap:
         k: how many neurons of each are compared.
         neurons: how many there are.
         common: int64 ``[rankings, rankings]``, neurons that both have among their first ``k``.
+        order: the end at which the rankings begin, ``top`` or ``bottom``.
     """
 
     names: tuple[str, ...]
     k: int
     neurons: int
     common: npt.NDArray[np.int64]
+    order: str = "top"
+
+    @property
+    def end(self) -> str:
+        """How a title calls the end: ``first`` or ``last``."""
+        return "first" if self.order == "top" else "last"
 
     @property
     def share(self) -> npt.NDArray[np.float64]:
@@ -74,7 +81,7 @@ def overlap(
     first = np.zeros((len(rankings), neurons), dtype=np.int64)
     for row, (name, ranking) in enumerate(rankings.items()):
         first[row, ranking.order(order, (labels or {}).get(name))[:k]] = 1
-    return Overlap(tuple(rankings), k, neurons, first @ first.T)
+    return Overlap(tuple(rankings), k, neurons, first @ first.T, order)
 
 
 def origin(ranking: Ranking) -> Origin:

@@ -42,7 +42,6 @@ def plot_overlap(points: Sequence[Overlap], path: StrPath) -> None:
         for axes, point, share in zip(panels, points, shares, strict=False):
             texts = [["" if np.isnan(x) else f"{x:.0f}" for x in line] for line in share]
             image = draw_heatmap(axes, share, texts, names, highest)
-            axes.set_title(
-                f"first {point.k} of {point.neurons}\n(chance {100 * point.chance:.1f})", fontsize=8
-            )
+            title = f"{point.end} {point.k} of {point.neurons}"
+            axes.set_title(f"{title}\n(chance {100 * point.chance:.1f})", fontsize=8)
         figure.colorbar(image, ax=list(panels), shrink=0.9, label="neurons in common (%)")

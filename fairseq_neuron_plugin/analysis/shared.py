@@ -147,7 +147,7 @@ def sets_of_probe(
     rows, names = np.asarray(weight, dtype=np.float64), list(labels)
     if rows.ndim != 2 or len(rows) != len(names):
         raise UserError(f"weights of shape {rows.shape} do not fit {len(names)} labels")
-    if len(rows) == 2 and np.allclose(rows[0], -rows[1], rtol=0, atol=1e-6 * np.abs(rows).max()):
+    if len(rows) == 2 and _largest(rows[0] + rows[1]) <= 1e-6 * _largest(rows):
         rows, names = rows[1:], ["/".join(names)]
     found = []
     for name, row in zip(names, rows, strict=True):
@@ -162,14 +162,23 @@ def sets_of_ranking(property: str, ranking: Ranking, top: int) -> list[SalientSe
     Args:
         property: what the labels are values of.
         ranking: with ``per_label``.
-        top: how many.
+        top: how many, 1 to all.
 
     Raises:
-        UserError: the ranking has no labels.
+        UserError: the ranking has no labels, or not as many neurons.
     """
     if not ranking.per_label:
         raise UserError(f"the {ranking.method} ranking {property} has no labels of its own")
+    if not 1 <= top <= len(ranking.neurons):
+        raise UserError(
+            f"of the {len(ranking.neurons)} neurons of ranking {property}, the first 1 to all can "
+            f"be taken, not {top}"
+        )
     return [SalientSet(property, name, ids[:top]) for name, ids in ranking.per_label.items()]
+
+
+def _largest(values: npt.NDArray[np.float64]) -> float:
+    return float(np.abs(values).max(initial=0.0))
 
 
 def _together(member: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

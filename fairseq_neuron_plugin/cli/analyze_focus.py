@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..analysis.focus import Focus, focus, group_focus
@@ -49,6 +50,10 @@ def _run(args: argparse.Namespace) -> Found:
         for name, labels in groups.items()
         for probe, one in found.items()
     ]
+    means = {
+        name: (labels, _mean([row["mean"] for row in group_rows if row["group"] == name]))
+        for name, labels in groups.items()
+    }
     signature = format_signature(
         {
             "analysis": "focus",
@@ -69,28 +74,27 @@ def _run(args: argparse.Namespace) -> Found:
             "analysis": "focus",
             "signature": signature,
             "mass": mass,
-            "probes": [
-                {
-                    **probe.to_json(),
-                    "used": found[probe.name].used,
-                    "salient": found[probe.name].salient,
-                }
-                for probe in probes
-            ],
+            "probes": [_probe_row(probe, found[probe.name]) for probe in probes],
             "labels": rows,
             "groups": group_rows,
         },
-        draw=lambda folder: plot_focus(
-            [row["label"] for row in rows],
-            {name: [row["neurons"][name] for row in rows] for name in found},
-            folder / "focus.png",
-            mass,
-            {
-                name: (labels, _mean([row["mean"] for row in group_rows if row["group"] == name]))
-                for name, labels in groups.items()
-            },
-        ),
+        draw=lambda folder: _draw(rows, list(found), means, mass, folder / "focus.png"),
     )
+
+
+def _draw(
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    groups: Mapping[str, tuple[Sequence[str], float | None]],
+    mass: float,
+    path: Path,
+) -> None:
+    counts = {name: [row["neurons"][name] for row in rows] for name in names}
+    plot_focus([row["label"] for row in rows], counts, path, mass, groups)
+
+
+def _probe_row(probe: NamedProbe, found: Focus) -> dict[str, object]:
+    return {**probe.to_json(), "used": found.used, "salient": found.salient}
 
 
 def _read_groups(texts: Sequence[str], known: Sequence[str]) -> dict[str, list[str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..analysis.inputs import check_same_neurons, unique_names
@@ -13,8 +14,9 @@ from ..analysis.overlap_plot import plot_overlap
 from ..errors import UserError
 from ..neurons import parse_amount
 from ..ranking import ORDERS, Ranking
-from ..signature import format_signature, short_hash, versions
+from ..signature import format_signature, versions
 from .analyze_common import Analysis, Found
+from .analyze_probes import hashes
 from .common import format_table
 
 
@@ -27,9 +29,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--k",
-        default="10,50,100,10%",
-        metavar="K",
-        help="how many neurons: numbers or shares, comma-separated (default: 10,50,100,10%%)",
+        metavar="K,K",
+        help="how many neurons: numbers or shares, comma-separated (default: 10,50,100,10%%, less "
+        "the numbers that are too large)",
     )
     parser.add_argument(
         "--label", metavar="L", help="take label L's own order where a ranking does not say which"
@@ -39,58 +41,88 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+@dataclass(frozen=True)
+class _Input:
+    """One ranking of the comparison; ``label`` is the one whose own order is meant."""
+
+    name: str
+    path: Path
+    label: str | None
+    ranking: Ranking
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "label": self.label,
+            "method": self.ranking.method,
+            "signature": self.ranking.signature,
+        }
+
+
 def _run(args: argparse.Namespace) -> Found:
-    files = [_split(argument) for argument in args.rankings]
-    paths = list(dict.fromkeys(path for path, _ in files))
-    loaded = {path: Ranking.load(path) for path in paths}
-    short = dict(zip(paths, unique_names(paths), strict=True))
-    rankings: dict[str, Ranking] = {}
-    labels: dict[str, str] = {}
-    inputs = []
-    for path, own in files:
-        label = own or args.label
-        name = f"{short[path]}:{own}" if own else short[path]
-        if name in rankings:
-            raise UserError(f"{name} is given twice")
-        ranking = rankings[name] = loaded[path]
-        if label is not None:
-            labels[name] = label
-        inputs.append(
-            {
-                "name": name,
-                "path": str(path),
-                "label": label,
-                "method": ranking.method,
-                "signature": ranking.signature,
-            }
-        )
+    inputs = _read(args.rankings, args.label)
+    rankings = {one.name: one.ranking for one in inputs}
+    labels = {one.name: one.label for one in inputs if one.label is not None}
     # Before the numbers of neurons are read, which may be shares of them.
-    check_same_neurons("ranking", {name: origin(ranking) for name, ranking in rankings.items()})
-    first = next(iter(rankings.values()))
+    check_same_neurons("ranking", {one.name: origin(one.ranking) for one in inputs})
     points = {
         amount: overlap(rankings, k, args.order, labels)
-        for amount, k in _amounts(args.k, len(first.neurons)).items()
+        for amount, k in _amounts(args.k, len(inputs[0].ranking.neurons)).items()
     }
+    return Found(
+        text="\n\n".join(_table(point, amount) for amount, point in points.items()),
+        tables={"overlap": [row for point in points.values() for row in _pairs(point)]},
+        document=_document(inputs, points, args.order),
+        draw=lambda folder: plot_overlap(list(points.values()), folder / "overlap.png"),
+    )
+
+
+def _read(arguments: Sequence[str], default: str | None) -> list[_Input]:
+    """The rankings, with names that tell them apart.
+
+    Raises:
+        UserError: one that cannot be read, or one given twice.
+    """
+    files = [_split(argument) for argument in arguments]
+    paths = list(dict.fromkeys(path for path, _ in files))
+    short = dict(zip(paths, unique_names(paths), strict=True))
+    loaded = {path: Ranking.load(path) for path in paths}
+    inputs: list[_Input] = []
+    for path, own in files:
+        label = own or default
+        if any((one.path, one.label) == (path, label) for one in inputs):
+            of = f", label {label}," if label else ""
+            raise UserError(f"{path}{of} is given twice")
+        name = f"{short[path]}:{own}" if own else short[path]
+        inputs.append(_Input(name, path, label, loaded[path]))
+    return inputs
+
+
+def _document(
+    inputs: Sequence[_Input], points: Mapping[str, Overlap], order: str
+) -> dict[str, object]:
+    rankings = [one.ranking for one in inputs]
+    space = next((one.space for one in rankings if one.space), None)
     signature = format_signature(
         {
             "analysis": "overlap",
             "k": "+".join(str(point.k) for point in points.values()),
-            "order": args.order,
-            "neurons": len(first.neurons),
-            "labels": "+".join(labels.get(name, "-") for name in rankings),
-            "rankings": "+".join(short_hash(one.signature) for one in rankings.values()),
+            "order": order,
+            "neurons": len(rankings[0].neurons),
+            "labels": "+".join(one.label or "-" for one in inputs),
+            "rankings": hashes(one.signature for one in rankings),
             **versions("numpy"),
         }
     )
-    known = [ranking for ranking in rankings.values() if ranking.space]
-    document = {
+    return {
         "analysis": "overlap",
         "signature": signature,
-        "neurons": len(first.neurons),
-        "layers": known[0].space.to_json() if known and known[0].space else None,
-        "model": next((one.model for one in rankings.values() if one.model), None),
-        "order": args.order,
-        "rankings": inputs,
+        "neurons": len(rankings[0].neurons),
+        "layers": space.to_json() if space else None,
+        "model": next((one.model for one in rankings if one.model), None),
+        "order": order,
+        "rankings": [one.to_json() for one in inputs],
         "points": [
             {
                 "amount": amount,
@@ -102,12 +134,6 @@ def _run(args: argparse.Namespace) -> Found:
             for amount, point in points.items()
         ],
     }
-    return Found(
-        text="\n\n".join(_table(point, amount, args.order) for amount, point in points.items()),
-        tables={"overlap": [row for point in points.values() for row in _pairs(point)]},
-        document=document,
-        draw=lambda folder: plot_overlap(list(points.values()), folder / "overlap.png"),
-    )
 
 
 def _split(argument: str) -> tuple[Path, str | None]:
@@ -122,10 +148,14 @@ def _split(argument: str) -> tuple[Path, str | None]:
     return Path(match[1]), match[2]
 
 
-def _amounts(text: str, neurons: int) -> dict[str, int]:
+def _amounts(text: str | None, neurons: int) -> dict[str, int]:
     """Numbers of neurons by how they were written; two ways to write one number count once."""
+    if text is None:
+        amounts = [*(str(k) for k in (10, 50, 100) if k <= neurons), "10%"]
+    else:
+        amounts = [part.strip() for part in text.split(",")]
     found: dict[str, int] = {}
-    for amount in filter(None, (part.strip() for part in text.split(","))):
+    for amount in filter(None, amounts):
         k = parse_amount(amount, neurons)
         if k not in found.values():
             found[amount] = k
@@ -134,15 +164,15 @@ def _amounts(text: str, neurons: int) -> dict[str, int]:
     return found
 
 
-def _table(point: Overlap, amount: str, order: str) -> str:
+def _table(point: Overlap, amount: str) -> str:
     """The share in common, ranking by ranking; nothing where a ranking meets itself."""
     rows = [
         [name, *(None if row == column else 100 * share for column, share in enumerate(line))]
         for row, (name, line) in enumerate(zip(point.names, point.share.tolist(), strict=True))
     ]
-    end = "first" if order == "top" else "last"
-    k = f"{point.k} ({amount})" if "%" in amount else str(point.k)
-    title = f"{end} {k} of {point.neurons} neurons, % in common; chance {100 * point.chance:.2f}"
+    which = f"{point.end} {point.k}" + (f" ({amount})" if "%" in amount else "")
+    chance = f"chance {100 * point.chance:.2f}"
+    title = f"{which} of {point.neurons} neurons, % in common; {chance}"
     return f"{title}\n{format_table(['ranking', *point.names], rows)}"
 
 

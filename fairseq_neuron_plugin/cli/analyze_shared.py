@@ -51,25 +51,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> Found:
     given = _read_probes(args) if args.probe else _read_rankings(args)
     sets = given.sets
+    chosen = None
     if args.labels is not None:
         chosen = choose_labels(args.labels, (one.label for one in sets))
         sets = [one for one in sets if one.label in chosen]
     empty = [one for one in sets if not len(one.neurons)]
-    sets = [one for one in sets if len(one.neurons)]
-    first = next(iter(given.origins.values()))
     space = next((one.space for one in given.origins.values() if one.space), None)
-    table = shared(sets, first.size)
+    size = next(iter(given.origins.values())).size
+    table = shared([one for one in sets if len(one.neurons)], size)
     names = _names(table)
-    signature = format_signature(
-        {
-            "analysis": "shared",
-            "salient": given.how,
-            "labels": "all" if args.labels is None else "+".join(chosen),
-            "neurons": first.size,
-            "inputs": hashes(str(one["signature"]) for one in given.inputs),
-            **versions("numpy"),
-        }
-    )
     rows = neuron_rows(table, space)
     pairs = pair_rows(table)
     return Found(
@@ -81,10 +71,10 @@ def _run(args: argparse.Namespace) -> Found:
         },
         document={
             "analysis": "shared",
-            "signature": signature,
+            "signature": _signature(given, chosen, size),
             "salient": given.how,
             "inputs": given.inputs,
-            "neurons": first.size,
+            "neurons": size,
             "labels": [
                 {"property": one.property, "label": one.label, "neurons": one.neurons.tolist()}
                 for one in table.sets
@@ -98,6 +88,19 @@ def _run(args: argparse.Namespace) -> Found:
             "shared": rows,
         },
         draw=lambda folder: plot_shared(table, names, folder / "shared.png"),
+    )
+
+
+def _signature(given: _Given, labels: Sequence[str] | None, neurons: int) -> str:
+    return format_signature(
+        {
+            "analysis": "shared",
+            "salient": given.how,
+            "labels": "all" if labels is None else "+".join(labels),
+            "neurons": neurons,
+            "inputs": hashes(str(one["signature"]) for one in given.inputs),
+            **versions("numpy"),
+        }
     )
 
 
@@ -119,8 +122,8 @@ def _read_probes(args: argparse.Namespace) -> _Given:
 def _read_rankings(args: argparse.Namespace) -> _Given:
     if args.mass is not None:
         raise UserError("--mass applies to --probe; with --ranking give --top")
-    if args.top is None or args.top < 1:
-        raise UserError("--ranking needs --top: how many neurons of each label, 1 or more")
+    if args.top is None:
+        raise UserError("--ranking needs --top: how many neurons of each label")
     names = unique_names(args.ranking)
     rankings = {name: Ranking.load(path) for name, path in zip(names, args.ranking, strict=True)}
     origins = {name: origin(ranking) for name, ranking in rankings.items()}
