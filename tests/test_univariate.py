@@ -107,6 +107,8 @@ def test_bad_input():
         mutual_information(X, range(30))
     with pytest.raises(UserError, match="1 neighbour or more, not 0"):
         mutual_information(X, codes, neighbours=0)
-    for options in ({"tokens": 1}, {"seed": -1}):
-        with pytest.raises(UserError, match="cannot draw"):
-            mutual_information(X, codes, **options)
+    for seed in (-1, 2**32):
+        with pytest.raises(UserError, match="seed must be from 0"):
+            mutual_information(X, codes, seed=seed)
+    with pytest.raises(UserError, match="cannot draw"):
+        mutual_information(X, codes, tokens=1)

@@ -40,4 +40,4 @@ def plot_shared(table: Shared, names: Sequence[str], path: StrPath) -> None:
             if properties[place] != properties[place - 1]:
                 axes.axhline(place - 0.5, color="white", linewidth=1.5)
                 axes.axvline(place - 0.5, color="white", linewidth=1.5)
-        figure.colorbar(image, ax=axes, shrink=0.8, label="neurons in common")
+        figure.colorbar(image, ax=axes, shrink=0.8, aspect=30, label="neurons in common")

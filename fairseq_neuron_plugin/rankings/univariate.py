@@ -93,7 +93,7 @@ def mutual_information(
             options out of range, NaN or infinity.
     """
     if not 0 <= seed < 2**32:
-        raise UserError(f"the seed must be 0 to 2**32 - 1, not seed {seed}")
+        raise UserError(f"the seed must be from 0 to 2**32 - 1, not {seed}")
     if neighbours < 1:
         raise UserError(f"mutual information needs 1 neighbour or more, not {neighbours}")
     labels = read_labels_of(y, X.shape[0])
