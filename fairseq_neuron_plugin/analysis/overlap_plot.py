@@ -44,4 +44,6 @@ def plot_overlap(points: Sequence[Overlap], path: StrPath) -> None:
             image = draw_heatmap(axes, share, texts, names, highest)
             title = f"{point.end} {point.k} of {point.neurons}"
             axes.set_title(f"{title}\n(chance {100 * point.chance:.1f})", fontsize=8)
-        figure.colorbar(image, ax=list(panels), shrink=0.9, aspect=30, label="neurons in common (%)")
+        figure.colorbar(
+            image, ax=list(panels), shrink=0.9, aspect=30, label="neurons in common (%)"
+        )
