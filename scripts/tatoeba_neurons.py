@@ -28,7 +28,7 @@ from fairseq_neuron_plugin.files import write_text
 OPEN = "ADJ,ADV,INTJ,NOUN,PROPN,VERB"
 CLOSED = "ADP,AUX,CCONJ,DET,NUM,PART,PRON,SCONJ"
 BY_LABELS = ("probeless", "f-statistic", "mutual-information", "average-precision", "gaussian")
-PROGRESS = re.compile(r"\d+%\|.*it/s\]")
+PROGRESS = re.compile(r"\d+%\|")
 UNSUPERVISED = ("cross-model", "variance", "mean-distance", "gradient-activation")
 
 
