@@ -28,6 +28,7 @@ from fairseq_neuron_plugin.files import write_text
 OPEN = "ADJ,ADV,INTJ,NOUN,PROPN,VERB"
 CLOSED = "ADP,AUX,CCONJ,DET,NUM,PART,PRON,SCONJ"
 BY_LABELS = ("probeless", "f-statistic", "mutual-information", "average-precision", "gaussian")
+PICTURES = ("overlap.a", "focus.pos")
 PROGRESS = re.compile(r"\d+%\|")
 UNSUPERVISED = ("cross-model", "variance", "mean-distance", "gradient-activation")
 
@@ -40,6 +41,7 @@ class Section:
     text: str
     printed: str
     command: str
+    picture: str | None = None
 
 
 class Analyses(Steps):
@@ -87,7 +89,8 @@ class Analyses(Steps):
         result = f"analysis.{name}"
         command = f"fairseq-neuron-analyze {arguments}"
         self.step(result, f"{command} --output-dir {self.out}/{result}")
-        self.sections.append(Section(title, text, f"logs/{result}.log", command))
+        picture = f"tatoeba-{name}.png" if name in PICTURES else None
+        self.sections.append(Section(title, text, f"logs/{result}.log", command, picture))
 
     def rankings(self, model: str, *names: str) -> str:
         """Paths of ranking files."""
@@ -154,6 +157,8 @@ def page(run: Analyses) -> Iterator[str]:
         lines = (run.out / section.printed).read_text(encoding="utf-8").split("\n")
         printed = "\n".join(line for line in lines if not PROGRESS.search(line)).strip()
         yield f"```\n$ {section.command}\n{printed}\n```"
+        if section.picture:
+            yield f"\n![{section.title}]({section.picture})"
 
 
 def main() -> None:
@@ -169,7 +174,7 @@ def main() -> None:
     with ThreadPoolExecutor(args.jobs) as pool:
         list(pool.map(run.rank, MODELS))
     analyse_all(run)
-    for picture in ("overlap.a", "focus.pos"):
+    for picture in PICTURES:
         for found in (args.run / f"analysis.{picture}").glob("*.png"):
             shutil.copy(found, args.page.with_name(f"tatoeba-{picture}.png"))
     write_text(args.page, "\n".join(page(run)) + "\n")
