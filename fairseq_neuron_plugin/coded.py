@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,10 @@ class Coded:
 
     def __len__(self) -> int:
         return len(self.codes)
+
+    def __iter__(self) -> Iterator[str]:
+        """The strings, one after the other."""
+        return (self.names[code] for code in self.codes)
 
     def decoded(self) -> npt.NDArray[np.str_]:
         """The strings as an array: four bytes for each letter of the longest, times the strings."""

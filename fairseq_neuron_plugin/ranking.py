@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,11 @@ class Ranking:
         Raises:
             UserError: missing, not a ranking, or not a permutation of its neurons.
         """
+        whole, selection, _ = str(path).partition(".json:")
+        if selection and not Path(path).exists():
+            raise UserError(
+                f"{path} selects from a ranking; the file alone is wanted: {whole}.json"
+            )
         content = read_json(path, "ranking")
         if content.pop("format", None) != FORMAT:
             raise UserError(f"{path} is not a ranking file ({FORMAT})")

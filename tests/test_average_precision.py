@@ -57,6 +57,7 @@ def test_a_frequent_label_gives_noise_no_score():
     X = rng.normal(size=(4000, 3))
     X[:, 1] += 3.0 * (codes == 0)
     ranking = average_precision(X, codes)
+    assert {best["label"] for best in ranking.details["best_label"]} == {"0"}
     assert ranking.neurons[0] == 1
     assert ranking.scores[1] < 0.3 < 0.7 < ranking.scores[0]
 

@@ -214,9 +214,9 @@ def test_focus_of_two_probes(command):
         "focus --probe {d}/pos {d}/sem --labels NOUN,VERB --mass 50"
     )
     assert cells(printed)[1:4] == [
-        ["label", "pos", "sem", "mean", "mean", "%"],
-        ["NOUN", "3", "1", "2.00", "33.33"],
-        ["VERB", "2", "-", "2.00", "33.33"],
+        ["label", "pos", "sem", "mean", "mean", "%", "test", "tokens"],
+        ["NOUN", "3", "1", "2.00", "33.33", "12"],
+        ["VERB", "2", "-", "2.00", "33.33", "13"],
     ]
     assert len(rows(output / "focus.csv")) == 4
     assert not (output / "groups.csv").exists()
@@ -339,10 +339,13 @@ def test_signature_tells_settings_apart(folder, first, changes):
         ("focus --probe {d}/none", "probe folder not found"),
         ("focus --probe {d}/sub", "probe result not found"),
         ("focus --probe {d}/pos {d}/pos", "pos is given twice"),
-        ("focus --probe {d}/pos --mass 0", "--mass must be above 0 and at most 100 percent, not 0"),
-        ("focus --probe {d}/pos --mass 100.5", "at most 100 percent, not 100.5"),
+        (
+            "focus --probe {d}/pos --mass 0.25",
+            "--mass must be 1 to 100 percent, not 0.25: 25 is a quarter",
+        ),
+        ("focus --probe {d}/pos --mass 100.5", "1 to 100 percent, not 100.5"),
         ("focus --probe {d}/pos --mass nan", "not nan"),
-        ("focus --probe {d}/pos --mass much", "invalid float value: 'much'"),
+        ("focus --probe {d}/pos --mass much", "--mass is a number of percent, not 'much'"),
         ("focus --probe {d}/pos --labels NOUN,X", "--labels: no label 'X'; there are: ADJ, DET"),
         ("focus --probe {d}/pos --labels ,", "--labels names no label"),
         ("focus --probe {d}/pos --groups NOUN", "cannot read group 'NOUN'; write NAME=LABEL"),

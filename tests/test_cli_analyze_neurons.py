@@ -85,7 +85,7 @@ def test_lowercase_and_lists(folder, capsys):
     flags = ("--lowercase", "--min-count", "11", "--words", "1")
     assert run("top-words", folder / "acts.a", *lists, *flags) == 0
     printed = capsys.readouterr().out
-    assert [line.split(" ")[1] for line in printed.splitlines() if "(" in line] == [
+    assert [line.split(" ")[1] for line in printed.splitlines() if "):" in line] == [
         *("(3):", "(4):", "(0):")
     ]
     shown = {line.split()[1] for line in printed.splitlines() if line.startswith("  ")}

@@ -9,6 +9,7 @@ from commands import end, refusal
 
 from fairseq_neuron_plugin.activations import write_store
 from fairseq_neuron_plugin.cli.rank import main
+from fairseq_neuron_plugin.errors import UserError
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.probing.elastic_net import ElasticNetProbe
 from fairseq_neuron_plugin.probing.probe_folder import save_probe
@@ -126,3 +127,19 @@ def test_bad_input(stores, capsys):
 def test_help_has_an_example(capsys, arguments):
     assert run(*arguments) == 0
     assert "fairseq-neuron-rank cross-model acts-a acts-b" in capsys.readouterr().out
+
+
+def test_table_says_which_label_and_which_end(stores, capsys):
+    words = ("--property", "regex:[a]", "--output", stores / "ap.json")
+    assert run("average-precision", stores / "a", *words) == 0
+    header, first = capsys.readouterr().out.splitlines()[3:5]
+    assert header.split() == ["neuron", "id", "score", "label"]
+    assert first.split()[-1] == "match"
+    assert run("variance", stores / "a", "--reverse", "--output", stores / "v.json") == 0
+    assert "score, small first" in capsys.readouterr().out
+
+
+def test_a_selection_is_no_ranking(stores):
+    assert run("random", stores / "a", "--output", stores / "v.json") == 0
+    with pytest.raises(UserError, match=r"the file alone is wanted: .*v\.json$"):
+        Ranking.load(f"{stores}/v.json:top:10")

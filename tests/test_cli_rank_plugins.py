@@ -111,11 +111,14 @@ def test_options_come_from_the_function(folder, capsys):
         (2, ["--labels", "tags", "tags"], 1, {"t0": 40, "t1": 40, "t2": 20}),
         (1, ["--labels", "tags", "--min-count", "11"], 1, {"t0": 20, "t1": 20}),
         (1, ["--property", "regex:[ad]"], 1, {"_": 30, "match": 20}),
+        (1, ["--property", "lexicon:words", "--skip-absent"], 1, {"x": 10, "y": 20}),
         (2, ["--store-labels", "en", "fr"], 2, {"en": 50, "fr": 50}),
         (2, ["--sentence-labels", "ones", "twos"], 2, {"one": 50, "two": 50}),
     ],
 )
-def test_labels(folder, stores, flags, first, counts):
+def test_labels(folder, capsys, stores, flags, first, counts):
+    (folder / "words").write_text("a\tx\nb\ty\ne\ty\n")
+    flags = [flag.replace("words", f"{folder}/words") for flag in flags]
     for name in ("one", "two"):
         (folder / f"{name}s").write_text(f"{name}\n" * len(SENTENCES))
     flags = [str(folder / flag) if (folder / flag).exists() else flag for flag in flags]
@@ -126,6 +129,7 @@ def test_labels(folder, stores, flags, first, counts):
     assert content["left_out"] == ({"t2": 10} if "--min-count" in flags else {})
     assert "|acts:" in ranking.signature
     assert "|labels:" in ranking.signature
+    assert f"{len(counts)} labels: " in capsys.readouterr().out
 
 
 def test_bad_labels(folder, capsys):
@@ -142,6 +146,8 @@ def test_bad_labels(folder, capsys):
     assert "--labels names 1, and there are 2 stores" in message(acts, acts, "--labels", tags)
     given = (acts, "--property", "position")
     assert "--label-format goes with --labels" in message(*given, "--label-format", "tags")
+    tagged = (acts, "--labels", tags)
+    assert "goes with CoNLL-U" in message(*tagged, "--conllu-column", "feats:Number")
     assert "--conllu-column goes with --labels" in message(*given, "--conllu-column", "upos")
     assert "--min-count must be 1 or more" in message(*given, "--min-count", "0")
     assert "a label is empty" in message(acts, acts, "--store-labels", "en", "")
@@ -177,6 +183,14 @@ def test_bad_plugin(folder, capsys, content, message):
     finally:
         METHODS.pop("own-size", None)
         METHODS.pop("own-labels", None)
+
+
+def test_one_score_a_token_is_refused(folder, capsys):
+    plugin = folder / "wrong.py"
+    plugin.write_text(PLUGIN.replace("max(axis=0)", "max(axis=1)"))
+    arguments = ("own-size", folder / "acts0", "--output", folder / "r.json", "--plugin", plugin)
+    line = fails(capsys, *arguments)  # --plugin may stand anywhere
+    assert "the method own-size gives 50 scores; there are 4 neurons" in line
 
 
 def test_flags_of_fairseq_are_refused_where_nothing_reads_them(folder, capsys):

@@ -183,7 +183,8 @@ def _text(
     title = f"neurons that hold {100 * mass:g}% of the label's weight mass"
     marked = ["group"] if group_rows else []
     header = ["label", *marked, *(names if several else ["neurons"])]
-    header += ["mean", "mean %"] if several else ["%", "effective", "test tokens"]
+    header += ["mean", "mean %"] if several else ["%", "effective"]
+    header += ["test tokens"]
     table = []
     for row in rows:
         cells = [row["label"], *([row["group"]] if marked else []), *row["neurons"].values()]
@@ -191,7 +192,9 @@ def _text(
         if several:
             cells += [row["mean"], share]
         else:
-            cells += [share, row["effective"][names[0]], row["test_tokens"][names[0]]]
+            cells += [share, row["effective"][names[0]]]
+        # Of several probes the most: a label that is rare needs few neurons for that alone.
+        cells += [max((n for n in row["test_tokens"].values() if n is not None), default=None)]
         table.append(cells)
     parts = [f"{title}\n{format_table(header, table)}"]
     if any(None in row["neurons"].values() for row in rows):

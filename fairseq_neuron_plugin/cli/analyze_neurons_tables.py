@@ -27,6 +27,7 @@ def top_words_text(
         rankings = [spec for spec in selections[top.neuron] if ".json:" in spec]
         title = ", ".join([name, "; ".join(rankings)] if rankings else [name])
         parts.append("\n".join([f"{title}: {_explained(top)}", *_word_lines(top)]))
+    parts.append("(words by their mean activation, in standard deviations from the neuron's mean)")
     return "\n\n".join(parts)
 
 
@@ -125,7 +126,8 @@ def _parts(card: NeuronCard, tokens: int, context: int) -> Iterator[str]:
         f"{found.deviation:.4g}, above 0 {100 * found.positive:.1f}%\n"
         f"{found.minimum:.4g} |{as_text(found.counts)}| {found.maximum:.4g}"
     )
-    yield "\n".join([f"words: {_explained(card.top_words)}", *_word_lines(card.top_words)])
+    title = f"words, in standard deviations from the mean: {_explained(card.top_words)}"
+    yield "\n".join([title, *_word_lines(card.top_words)])
     if card.rankings:
         rows = [
             [each.ranking, f"{each.place} of {each.neurons}", f"{each.score:.4g}", _labels(each)]

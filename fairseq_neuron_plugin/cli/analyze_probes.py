@@ -66,17 +66,20 @@ def add_mass(parser: argparse.ArgumentParser) -> None:
     """Add the share of a label's weight mass that its salient neurons hold."""
     parser.add_argument(
         "--mass",
-        type=float,
         metavar="PERCENT",
-        help="share of a label's weight mass that its salient neurons hold (default: 25)",
+        help="share of a label's weight mass that its salient neurons hold, 25 or 25%% "
+        "(default: 25)",
     )
 
 
 def read_mass(args: argparse.Namespace) -> float:
     """The share, 0 to 1."""
-    percent = 25.0 if args.mass is None else args.mass
-    if not 0 < percent <= 100:
-        raise UserError(f"--mass must be above 0 and at most 100 percent, not {percent:g}")
+    try:
+        percent = float((args.mass or "25").removesuffix("%"))
+    except ValueError as error:
+        raise UserError(f"--mass is a number of percent, not {args.mass!r}") from error
+    if not 1 <= percent <= 100:
+        raise UserError(f"--mass must be 1 to 100 percent, not {percent:g}: 25 is a quarter")
     return float(percent / 100)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -56,6 +57,11 @@ def run_command(prog: str, command: Callable[[], None]) -> NoReturn:
     """Run a command and end the process: 0, or 2 with one line for what the user can mend."""
     try:
         command()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough: head, say. Python would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except UserError as error:
         print(f"{prog}: error: {_one_line(str(error))}", file=sys.stderr)
         sys.exit(2)

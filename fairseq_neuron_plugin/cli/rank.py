@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import os
 import sys
 from collections.abc import Sequence
@@ -32,6 +33,7 @@ READERS = {
     "models": MODELS,
     "probe": PROBE,
 }
+EXAMPLES = {"language-entropy": "acts.en acts.de --store-labels en de"}  # unlike those of its kind
 SHOWN = 10
 
 
@@ -51,13 +53,14 @@ def build_parser() -> CommandParser:
         own = methods.add_parser(
             name,
             prog=f"{PROG} {name}",
-            description=f"Rank neurons. {method.summary}",
+            description=_description(method),
             example=_example(method),
             help=method.summary.replace("%", "%%"),
         )
         _reader(method).add_arguments(own)
         own.add_argument("--output", required=True, metavar="RANKING", help="JSON file to write")
         own.add_argument("--force", action="store_true", help="overwrite the file")
+        own.add_argument("--plugin", action="append", help=argparse.SUPPRESS)
         add_options(own, method)
     return parser
 
@@ -83,6 +86,11 @@ def _rank(arguments: Sequence[str]) -> None:
         if method.shows_progress:
             options["progress"] = progress
         ranking = method.rank(*given.arguments, **options)
+    if given.space is not None and len(ranking.neurons) != given.space.size:
+        raise UserError(
+            f"the method {method.name} gives {len(ranking.neurons)} scores; there are "
+            f"{given.space.size} neurons"
+        )
     ranking = replace(
         ranking,
         space=given.space,
@@ -100,7 +108,14 @@ def _reader(method: RankingMethod) -> InputReader:
 
 
 def _example(method: RankingMethod) -> str:
-    return f"  {PROG} {method.name} {_reader(method).example} --output {method.name}.json"
+    inputs = EXAMPLES.get(method.name, _reader(method).example)
+    return f"  {PROG} {method.name} {inputs} --output {method.name}.json"
+
+
+def _description(method: RankingMethod) -> str:
+    """The function's docstring up to its arguments."""
+    text = inspect.getdoc(method.function) or ""
+    return text.partition("\nArgs:\n")[0].strip().replace("``", "")
 
 
 def _check_output(args: argparse.Namespace) -> None:
@@ -117,16 +132,27 @@ def _check_output(args: argparse.Namespace) -> None:
 
 def _summary(ranking: Ranking) -> str:
     shown = min(SHOWN, len(ranking.neurons))
-    rows = [
-        [
-            ranking.space.name_of(int(neuron)) if ranking.space else str(neuron),
-            int(neuron),
-            f"{score:.4g}",
-        ]
-        for neuron, score in zip(ranking.neurons[:shown], ranking.scores[:shown], strict=True)
-    ]
+    best = ranking.details.get("best_label")
+    rows = []
+    for neuron, score in zip(ranking.neurons[:shown].tolist(), ranking.scores[:shown], strict=True):
+        name = ranking.space.name_of(neuron) if ranking.space else str(neuron)
+        label = [best[neuron]["label"] if best[neuron] else "-"] if best else []
+        rows.append([name, neuron, f"{score:.4g}", *label])
+    rises = ranking.scores[0] < ranking.scores[-1]
+    header = ["neuron", "id", "score, small first" if rises else "score"]
     title = f"{ranking.method}: {len(ranking.neurons)} neurons, the first {shown}"
-    return f"{title}\n{format_table(['neuron', 'id', 'score'], rows)}"
+    table = format_table([*header, *(["label"] if best else [])], rows)
+    return "\n".join([*_label_counts(ranking), title, table])
+
+
+def _label_counts(ranking: Ranking) -> list[str]:
+    """A line of the labels and their tokens, the most frequent first."""
+    counts = ranking.details.get("labels")
+    if not counts:
+        return []
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = ", ".join(f"{label} {count}" for label, count in ordered[:SHOWN])
+    return [f"{len(counts)} labels: {shown}{', ...' if len(counts) > SHOWN else ''}\n"]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from ..activations import Activations
 from ..coded import Coded
 from ..errors import UserError
 from ..files import read_lines
-from ..labels import FORMATS, PROPERTIES, property_labels, read_labels
+from ..labels import ABSENT, FORMATS, PROPERTIES, property_labels, read_labels
+from ..labels.files import format_of
 from ..probing.labelled import LabelledTokens, drop_rare
 from ..sharded_rows import ShardedRows
 from ..signature import short_hash
@@ -47,6 +48,11 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label-format", choices=FORMATS, help="default: by the file's ending")
     parser.add_argument("--conllu-column", metavar="C", help="e.g. feats:Number (default: upos)")
     parser.add_argument(
+        "--skip-absent",
+        action="store_true",
+        help=f"leave out words labelled {ABSENT}: without the feature, or not in the lexicon",
+    )
+    parser.add_argument(
         "--min-count",
         type=int,
         default=1,
@@ -72,6 +78,9 @@ def _read_labels(args: argparse.Namespace, _: Sequence[str]) -> Given:
         labels,
         np.repeat(np.arange(len(lengths)), lengths),
     )
+    if args.skip_absent and ABSENT in tokens.label_names:
+        has_label = tokens.label_codes != tokens.label_names.index(ABSENT)
+        tokens = tokens.select(np.flatnonzero(has_label))
     tokens, left_out = drop_rare(tokens, args.min_count)
     coded = Coded(tokens.label_codes, tokens.label_names)
     counts = dict(zip(coded.names, coded.counts().tolist(), strict=True))
@@ -82,6 +91,7 @@ def _read_labels(args: argparse.Namespace, _: Sequence[str]) -> Given:
         {
             "acts": short_hash("\n".join(store.signature for store in stores)),
             "labels": coded.digest(),
+            "skip_absent": args.skip_absent,
         },
         {"labels": counts, "left_out": left_out},
     )
@@ -92,6 +102,10 @@ def _refuse(args: argparse.Namespace) -> None:
     for flag in ("label_format", "conllu_column"):
         if getattr(args, flag) is not None and not args.labels:
             raise UserError(f"--{flag.replace('_', '-')} goes with --labels; leave it out")
+    if args.conllu_column is not None and not any(
+        format_of(path, args.label_format) == "conllu" for path in args.labels
+    ):
+        raise UserError("--conllu-column goes with CoNLL-U (.conllu, or --label-format conllu)")
     if args.min_count < 1:
         raise UserError(f"--min-count must be 1 or more, not {args.min_count}")
     if args.store_labels and not all(args.store_labels):

@@ -39,7 +39,7 @@ def read_labels(
         UserError: the file is missing or malformed, or its sentences or words are others; it names
             the first difference.
     """
-    kind = _format_of(path, format)
+    kind = format_of(path, format)
     tagged = _tagged(path, kind, column)
     known: dict[str, str] = {}  # a label is in memory once, not once a word
     labels: Labels = []
@@ -64,7 +64,8 @@ def read_labels(
     return labels
 
 
-def _format_of(path: StrPath, format: str | None) -> str:
+def format_of(path: StrPath, format: str | None) -> str:
+    """The format that is given, or that the file's name says: one of `FORMATS`."""
     if format is not None:
         if format not in FORMATS:
             raise UserError(f"unknown label format {format!r}; there are: {', '.join(FORMATS)}")

@@ -38,7 +38,9 @@ def average_precision(
 
     A neuron that knows nothing has about the label's share of the tokens as average precision.
     So over all labels its score is the best of ``(AP - share) / (1 - share)``: 0 for chance, 1
-    for a perfect detector, whatever the share; with AP itself frequent labels would decide.
+    for a perfect detector, whatever the share; with AP itself frequent labels would decide. A
+    label of more than half of the tokens does not compete: to detect it is to detect that none
+    of the others is there.
     For one label the order is by AP. A label of very few tokens can be met by chance.
 
     Args:
@@ -78,6 +80,7 @@ def average_precision(
     best = np.where(negative, low, high)
     share = (counts / counts.sum())[:, None]
     above_chance = np.where(alive, (best - share) / (1 - share), 0.0)
+    above_chance[counts > counts.sum() / 2] = -np.inf
     which = above_chance.argmax(axis=0)
     settings = {"positive_only": positive_only, "tokens": len(rows), "of": X.shape[0], "seed": seed}
     return by_score(

@@ -70,6 +70,8 @@ def read_labels_of(y: Coded | Iterable[object], tokens: int) -> Coded:
         raise UserError(f"{len(labels)} labels for {tokens} tokens")
     if len(labels.names) < 2:
         found = f"only {labels.names[0]!r}" if labels.names else "none"
+        if labels.names == ("_",):
+            found += ": no word has the feature, or is meant"
         raise UserError(f"ranking by labels needs two of them; there is {found}")
     return labels
 
