@@ -29,10 +29,16 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
         "--ablate",
         required=True,
         metavar="POINTS",
-        help="how many neurons, comma-separated: numbers or shares, e.g. 0,10,50,5%%",
+        help="how many neurons, comma-separated: numbers or shares, e.g. 0,10,50,5%%, and ranges "
+        "first:last:step, e.g. 0:20%%:1%%",
     )
     parser.add_argument(
-        "--order", default="top,bottom", help="from which end of the ranking (default: top,bottom)"
+        "--order",
+        default="top,bottom",
+        help="from which end of the ranking; random for comparison (default: top,bottom)",
+    )
+    parser.add_argument(
+        "--ablate-seed", type=int, default=0, metavar="N", help="of --order random (default: 0)"
     )
     parser.add_argument("--output-dir", required=True, metavar="SWEEP", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="S", help="split (default: test)")
@@ -95,6 +101,7 @@ def sweep(
         args.ablate_scope,
         args.gen_subset,
         args.ablate_acts,
+        args.ablate_seed,
     )
     _note_other_checkpoints(prog, rankings, args.ablate_acts, evaluator.session.paths[0])
     with Progress(len(plan.points) * len(evaluator), "sweep", f" {unit}") as progress:

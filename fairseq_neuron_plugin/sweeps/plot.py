@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import UserError
 from ..files import StrPath, atomic_path
 
-_STYLES = {"top": ("-", "o"), "bottom": ("--", "s")}
+_STYLES = {"top": ("-", "o"), "bottom": ("--", "s"), "random": (":", "^")}
 
 
 def plot_sweep(rows: Sequence[Mapping[str, Any]], path: StrPath, metric: str = "bleu") -> None:
@@ -45,7 +45,7 @@ def plot_sweep(rows: Sequence[Mapping[str, Any]], path: StrPath, metric: str = "
                     marker=marker,
                     markersize=4,
                     color=f"C{number}",
-                    label=f"{ranking}, {order} first",
+                    label=f"{ranking}, {'random' if order == 'random' else f'{order} first'}",
                 )
     axes.set_xlabel("neurons ablated (%)")
     axes.set_ylabel({"bleu": "BLEU", "chrf": "chrF"}.get(metric, metric))

@@ -45,13 +45,14 @@ def plan_sweep(
     scope: str,
     split: str,
     acts: StrPath | None = None,
+    seed: int = 0,
 ) -> SweepPlan:
     """A plan for the evaluator's model.
 
     See `plan_points` and `read_held` for the arguments and errors.
     """
     layers = list_layers(evaluator.session.models[0])
-    points = plan_points(rankings, amounts, orders, layers)
+    points = plan_points(rankings, amounts, orders, layers, seed)
     used = {name for point in points for name in point.neurons}
     held = read_held(value, acts, sorted(used), layers)
     return SweepPlan(points, held, scope, split, rankings)
