@@ -92,7 +92,7 @@ class View:
 Rows = Array | ShardedRows | View
 
 
-def release(X: Rows) -> None:
+def release(X: Any) -> None:
     """Let go of what was read of memory-mapped files: it would count as this process's memory."""
     if isinstance(X, View):
         release(X.array)

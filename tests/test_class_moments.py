@@ -11,7 +11,8 @@ from class_toy import DEAD, PERFECT, named, planted
 from fairseq_neuron_plugin import rows
 from fairseq_neuron_plugin.coded import Coded
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.rankings import blocks, class_moments
+from fairseq_neuron_plugin.rankings import blocks
+from fairseq_neuron_plugin.rankings.class_moments import class_moments
 from fairseq_neuron_plugin.sharded_rows import ShardedRows
 
 

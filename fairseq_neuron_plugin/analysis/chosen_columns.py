@@ -61,8 +61,7 @@ class ChosenColumns:
 
     def release(self) -> None:
         """Let go of what was read of memory-mapped files."""
-        source: Any = self.X
-        release(source)
+        release(self.X)
 
     def gathered(self) -> Array:
         """All rows in memory, in the matrix's own type: ``[chosen neurons, tokens]``."""

@@ -1,7 +1,6 @@
 """From weights, activations, labels or gradients to a ranking; `METHODS` has all the ways."""
 
 from .average_precision import average_precision
-from .class_moments import class_moments
 from .correlation import cross_model
 from .gaussian import gaussian
 from .gradient_activation import gradient_activation
@@ -15,7 +14,6 @@ from .univariate import f_statistic, mutual_information
 __all__ = [
     "METHODS",
     "average_precision",
-    "class_moments",
     "cross_model",
     "f_statistic",
     "gaussian",

@@ -34,8 +34,8 @@ def blocks_of_rows(X: RowSource) -> Iterator[tuple[slice, Array]]:
         _refuse_non_finite(block, np.arange(rows.start, rows.stop), 0)
         yield rows, block
         if number % HELD_BLOCKS == 0:
-            _release(X)
-    _release(X)
+            release(X)
+    release(X)
 
 
 def sample_of_rows(rows: int, most: int, seed: int) -> Places:
@@ -84,7 +84,7 @@ def blocks_of_columns(X: RowSource, rows: Places) -> Iterator[tuple[int, Array]]
                 found = np.empty((block.shape[1], len(rows)), dtype=block.dtype)
             found[:, done : done + len(piece)] = block.T
             done += len(piece)
-        _release(X)
+        release(X)
         if found is not None:
             yield first, found
 
@@ -102,7 +102,3 @@ def _refuse_non_finite(block: Array, rows: Places, first_neuron: int) -> None:
     if len(wrong):
         row, neuron = int(rows[wrong[0, 0]]), first_neuron + int(wrong[0, 1])
         raise UserError(f"activations: NaN or infinity at row {row}, neuron {neuron}")
-
-
-def _release(X: Any) -> None:
-    release(X)

@@ -98,8 +98,7 @@ class Centred:
         with np.errstate(over="ignore", invalid="ignore"):
             pivot, rest, squares, factor = self._centre(read, values, rows.start)
         del read
-        source: Any = self.source
-        release(source)
+        release(self.source)
         if not self.rows:
             self._origin = pivot
         count = len(values)

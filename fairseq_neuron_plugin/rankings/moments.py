@@ -14,7 +14,7 @@ from ..rows import release
 Array = npt.NDArray[Any]
 Float64 = npt.NDArray[np.float64]
 
-BLOCK_ROWS = 1024  # more would lose digits in float32 sums, fewer lose time
+BLOCK_ROWS = 1024
 
 
 class RowSource(Protocol):
@@ -83,10 +83,9 @@ class Columns:
 
     def read_all(self) -> Columns:
         """Take every block."""
-        source: Any = self.source
-        for rows in row_slices(source.shape[0]):
+        for rows in row_slices(self.source.shape[0]):
             self.take(rows)
-            release(source)
+            release(self.source)
         return self
 
     @property
