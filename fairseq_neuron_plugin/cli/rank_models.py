@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..activations import Activations
 from ..errors import UserError
+from ..labels import UNKNOWN
 from ..signature import short_hash
 from ..subwords import POOLINGS
 from .common import CommandParser
@@ -18,7 +19,6 @@ from .rank_inputs import Given, InputReader
 if TYPE_CHECKING:
     from ..streaming import StreamedRows
 
-UNKNOWN = "<unk>"
 _LIKE_STORES = "or --checkpoints CKPT OTHER... --data DIR --input TEXT"
 
 
