@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from ..errors import UserError
@@ -31,10 +33,13 @@ class Evaluation:
     Attributes:
         numbers: by column of the table.
         lines: what the model wrote, a line a sentence; None for a language model.
+        resampled: for each metric with a band its scores over the same resampled texts at every
+            point, float64 ``[resamples]``: for the test against the unablated model.
     """
 
     numbers: Mapping[str, Any]
     lines: Sequence[str] | None = None
+    resampled: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,15 +54,26 @@ class Intervention:
 class Evaluator(ABC):
     """One model and one split, evaluated again and again under interventions.
 
+    The same intervention has the same numbers in whatever process it is evaluated, and beside
+    whatever others.
+
     Attributes:
         columns: of the numbers it gives.
+        metrics: those of the columns that are resampled; of each ``m`` there are also ``m_low``
+            and ``m_high``, the ends of its 95% interval.
         session: the model, its task and fairseq's flags.
         references: lines to be kept beside the results, or None.
     """
 
-    columns: ClassVar[tuple[str, ...]]
+    columns: tuple[str, ...]
+    metrics: tuple[str, ...] = ()
     session: Session
     references: Sequence[str] | None = None
+
+    @property
+    def together(self) -> int:
+        """How many interventions at a time are evaluated fastest in one process."""
+        return 1
 
     @abstractmethod
     def __len__(self) -> int:
@@ -66,6 +82,12 @@ class Evaluator(ABC):
     @abstractmethod
     def evaluate(self, intervention: Intervention, progress: Progress) -> Evaluation:
         """Evaluate the whole split; `UserError` if the ablation was never reached."""
+
+    def evaluate_together(
+        self, interventions: Sequence[Intervention], progress: Progress
+    ) -> list[Evaluation]:
+        """As `evaluate` of each; ``progress`` counts ``len(self)`` for each of them."""
+        return [self.evaluate(intervention, progress) for intervention in interventions]
 
     @abstractmethod
     def data_hash(self) -> str:
