@@ -98,6 +98,7 @@ class ablate:
 
     Attributes:
         counts: layer name to the number of clamped neurons.
+        clamps: layer name to what clamps it.
 
     Raises:
         UserError: an unknown layer or scope, or an index out of range.
@@ -122,17 +123,17 @@ class ablate:
             for instrument in find_instruments(model)
             for layer in instrument.layers
         }
-        self._clamps = {
+        self.clamps = {
             name: self._make_clamp(name, indices, value)
             for name, indices in indices_of.items()
             if indices
         }
-        self.counts = {name: len(clamp.indices) for name, clamp in self._clamps.items()}
+        self.counts = {name: len(clamp.indices) for name, clamp in self.clamps.items()}
         self._entered: list[ExitStack] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            for name, clamp in self._clamps.items():
+            for name, clamp in self.clamps.items():
                 instrument, _ = self._instruments[name]
                 stack.callback(instrument.clamp(name, clamp))
             self._entered.append(stack.pop_all())
@@ -154,7 +155,7 @@ class ablate:
 
     def check_fired(self) -> None:
         """`UserError` if a clamp has not been reached by any forward pass yet."""
-        silent = [name for name, clamp in self._clamps.items() if not clamp.fired]
+        silent = [name for name, clamp in self.clamps.items() if not clamp.fired]
         if silent:
             raise UserError(f"the ablation never reached {', '.join(silent)}: nothing was clamped")
 

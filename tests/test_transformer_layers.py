@@ -135,7 +135,7 @@ def test_multilingual_model_with_one_encoder() -> None:
     with ablation, fnp.tap(model, ALL) as layers:
         for done, pair in enumerate(model.models, start=1):
             got = log_probabilities(model.models[pair], parallel_batch(SOURCE, TARGET))
-            assert {clamp.fired for clamp in ablation._clamps.values()} == {done}
+            assert {clamp.fired for clamp in ablation.clamps.values()} == {done}
     clamps = {"encoder.layers.0": (NEURONS, 0.7), "decoder.layers.1": (NEURONS, 0.7)}
     words = previous_tokens(TARGET)[1, : TARGET[1]]
     reference, want = reference_of(model.models["en-de"], clamps, 1, words)

@@ -48,6 +48,10 @@ class Clamp:
         clamped[..., indices] = values
         return clamped
 
+    def clear(self, cells: Tensor) -> Tensor:
+        """A copy of cell states ``[..., hidden]`` with the neurons' at 0."""
+        return cells.index_fill(-1, self.indices.to(cells.device), 0.0)
+
 
 @dataclass(eq=False)
 class Perturbation:

@@ -56,7 +56,7 @@ def clear_cells(clamps: Sequence[Clamp], cell: Tensor) -> Tensor:
     """Cell states ``[..., hidden]``, 0 for the neurons of clamps of scope ``full``."""
     for clamp in clamps:
         if clamp.scope == "full":
-            cell = cell.index_fill(-1, clamp.indices.to(cell.device), 0.0)
+            cell = clamp.clear(cell)
     return cell
 
 
