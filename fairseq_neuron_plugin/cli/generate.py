@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..sweeps.curves import read_curves
 from .common import CommandParser, quiet_fairseq, run_command
-from .sweep_common import add_sweep_arguments, read_rankings, sweep
+from .sweep_common import add_sweep_arguments, sweep
+from .sweep_run import device_flags
 
 PROG = "fairseq-neuron-generate"
 EXAMPLE = f"""\
@@ -30,6 +32,19 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--reference", metavar="FILE", help="score against this raw text, not the binarised target"
     )
+    parser.add_argument(
+        "--metrics",
+        metavar="M,...",
+        help="of bleu, chrf, ter (all by sacrebleu) and loss (teacher-forced, in bits a symbol, of "
+        "the binarised target; by itself, nothing is translated); default: all",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resampled texts for 95%% intervals and p-values; 0 for none (default: 1000)",
+    )
     return parser
 
 
@@ -40,27 +55,24 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
-    rankings = read_rankings(args.ranking)
+    rankings = read_curves(args.ranking, args.label)
     quiet_fairseq()
     from fairseq import utils
 
     from ..checkpoint_task import task_flags
     from ..loading import open_session
     from ..sweeps.decoding import Translator
-    from ..sweeps.scoring import Scorer, read_references
-    from ..sweeps.translation import TranslationEvaluator
+    from ..sweeps.translation import choose_metrics, translation_evaluator
 
+    metrics = None if args.metrics is None else choose_metrics(args.metrics)
+    fairseq_flags += device_flags(args, fairseq_flags)
     first = utils.split_paths(args.path)[0]  # of an ensemble, which is refused later
     session = open_session(
         [args.data, "--path", args.path, *fairseq_flags, *task_flags(first, fairseq_flags)]
     )
     translator = Translator(session, args.gen_subset)
-    if args.reference:
-        scorer = Scorer(read_references(args.reference, len(translator)), "file")
-    else:
-        scorer = Scorer(translator.references(), "data")
-    evaluator = TranslationEvaluator(translator, scorer)
-    sweep(args, evaluator, rankings, PROG, "sentences", "bleu")
+    evaluator = translation_evaluator(translator, metrics, args.bootstrap, args.reference)
+    sweep(args, evaluator, rankings, PROG, "sentences", evaluator.columns[0])
 
 
 if __name__ == "__main__":

@@ -1,32 +1,68 @@
-"""BLEU and chrF by sacrebleu, with their signatures."""
+"""BLEU, chrF and TER by sacrebleu, with their bootstrap intervals and their signatures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from sacrebleu.metrics import BLEU, CHRF
+import numpy as np
+from sacrebleu.metrics import BLEU, CHRF, TER
+from sacrebleu.metrics.base import Metric
 
 from ..errors import UserError
 from ..files import StrPath, read_lines
+from .bootstrap import RESAMPLES, FloatArray, Resampling, interval
+
+_KINDS: dict[str, Callable[..., Metric]] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
+METRICS = tuple(_KINDS)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a text is worth.
+
+    Attributes:
+        numbers: by column; None where there is nothing to divide by.
+        resampled: for each metric its scores of the resampled texts, ``[resamples]``.
+    """
+
+    numbers: Mapping[str, float | None]
+    resampled: Mapping[str, FloatArray]
 
 
 class Scorer:
     """Scores translations of one text.
 
     Args:
-        references: one line a sentence.
+        references: one line a sentence, at least one.
         origin: where they come from, for the signature.
+        metrics: some of `METRICS`.
+        resamples: how many texts are drawn for the intervals; 0 for none.
     """
 
-    def __init__(self, references: Sequence[str], origin: str) -> None:
+    def __init__(
+        self,
+        references: Sequence[str],
+        origin: str,
+        metrics: Sequence[str] = METRICS,
+        resamples: int = RESAMPLES,
+    ) -> None:
         self.references = list(references)
         self.origin = origin
-        # References given here are tokenised and counted once, not at every point.
-        self._bleu = BLEU(references=[self.references])
-        self._chrf = CHRF(references=[self.references])
+        self.metrics = tuple(metrics)
+        self.resampling = Resampling(len(self.references), resamples) if resamples else None
+        # BLEU also counts the words of the length ratio.
+        self._metrics = {
+            name: _Metric(_KINDS[name], self.references) for name in ("bleu", *self.metrics)
+        }
 
-    def score(self, hypotheses: Sequence[str]) -> dict[str, float]:
-        """``bleu`` and ``chrf`` of the hypotheses, in percent.
+    def score(self, hypotheses: Sequence[str]) -> Scores:
+        """The hypotheses' scores in percent, and how long they are.
+
+        Returns:
+            ``m`` of each metric, and ``m_low`` and ``m_high`` if there are resamples;
+            ``length_ratio``, words of the hypotheses per word of the references, as BLEU counts
+            them.
 
         Raises:
             UserError: not as many as there are references.
@@ -36,15 +72,55 @@ class Scorer:
                 f"{len(hypotheses)} hypotheses for {len(self.references)} references: every "
                 "sentence must be scored"
             )
-        return {
-            "bleu": float(self._bleu.corpus_score(list(hypotheses), None).score),
-            "chrf": float(self._chrf.corpus_score(list(hypotheses), None).score),
-        }
+        numbers: dict[str, float | None] = {}
+        resampled: dict[str, FloatArray] = {}
+        statistics = {name: self._metrics[name].statistics(hypotheses) for name in self._metrics}
+        for name in self.metrics:
+            metric = self._metrics[name]
+            numbers[name] = metric.score(statistics[name].sum(0))
+            if self.resampling is not None:
+                found = self.resampling.scores(statistics[name], metric.score_resampled)
+                resampled[name] = found
+                numbers[f"{name}_low"], numbers[f"{name}_high"] = interval(found)
+        words, wanted = statistics["bleu"][:, :2].sum(0).tolist()
+        numbers["length_ratio"] = words / wanted if wanted else None
+        return Scores(numbers, resampled)
 
     def signatures(self) -> dict[str, str]:
-        """sacrebleu's signature of each metric; known once something has been scored."""
-        metrics = {"bleu": self._bleu, "chrf": self._chrf}
-        return {name: str(metric.get_signature()) for name, metric in metrics.items()}
+        """sacrebleu's signature of each metric."""
+        return {name: self._metrics[name].signature(self.resampling) for name in self.metrics}
+
+
+class _Metric:
+    """One of sacrebleu's metrics: no other place knows its private functions.
+
+    Its own bootstrap adds up each resample sentence by sentence; they are all that it takes to do
+    the same by one matrix product.
+    """
+
+    def __init__(self, kind: Callable[..., Metric], references: Sequence[str]) -> None:
+        # References given here are tokenised and counted once, not at every point.
+        self._metric = kind(references=[references])
+
+    def statistics(self, hypotheses: Sequence[str]) -> FloatArray:
+        """What the score needs to know of each sentence, ``[sentences, k]``."""
+        found = self._metric._extract_corpus_statistics(hypotheses, None)
+        return np.array(found, dtype=np.float64)
+
+    def score(self, summed: FloatArray) -> float:
+        """From statistics summed over a text, ``[k]``."""
+        return float(self._metric._compute_score_from_stats(summed.tolist()).score)
+
+    def score_resampled(self, summed: FloatArray) -> float:
+        """As `score`, in single precision, as sacrebleu has resampled texts."""
+        return float(self._metric._compute_score_from_stats(summed.astype(np.float32)).score)  # type: ignore[arg-type]
+
+    def signature(self, resampling: Resampling | None) -> str:
+        """As sacrebleu's command prints it, with ``--confidence`` if there are resamples."""
+        if resampling is not None:
+            self._metric.n_bootstrap = resampling.resamples
+            self._metric.seed = resampling.seed
+        return str(self._metric.get_signature())
 
 
 def read_references(path: StrPath, sentences: int) -> list[str]:

@@ -1,11 +1,15 @@
-"""Evaluate a translation model: translate the split, and score it by BLEU and chrF."""
+"""Evaluate a translation model: translate the split and score it, or force it to its references."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from ..errors import UserError
+from ..files import StrPath
 from ..signature import short_hash, versions
-from .decoding import Translator
+from .bootstrap import RESAMPLES
+from .decoding import Translation, Translator
 from .evaluator import (
     Evaluation,
     Evaluator,
@@ -14,36 +18,74 @@ from .evaluator import (
     run_settings,
     task_settings,
 )
-from .scoring import Scorer
+from .forced_loss import ForcedLoss
+from .scoring import METRICS as TEXT_METRICS
+from .scoring import Scorer, Scores, read_references
+
+METRICS = (*TEXT_METRICS, "loss")
 
 
 class TranslationEvaluator(Evaluator):
-    """A split that is translated again and again, and scored against its references.
+    """A split that is evaluated again and again against its references.
 
-    All batches are kept, so memory grows with the split.
+    Without a scorer nothing is translated.
 
     Args:
         translator: of the split.
         scorer: of its references, a line a sentence.
+        forced_loss: of the same split; None if no loss is wanted.
+
+    Attributes:
+        columns: of each metric ``m`` also ``m_low`` and ``m_high`` if it is resampled; see `Scorer`
+            and `ForcedLoss`. ``empty`` and ``runaway`` are shares of the sentences: whose
+            translation has no word; and that the length limit has ended.
     """
 
-    columns = ("bleu", "chrf", "sentences")
-
-    def __init__(self, translator: Translator, scorer: Scorer) -> None:
+    def __init__(
+        self,
+        translator: Translator,
+        scorer: Scorer | None,
+        forced_loss: ForcedLoss | None = None,
+    ) -> None:
+        if scorer is None and forced_loss is None:
+            raise ValueError("neither scorer nor forced loss: there is nothing to evaluate")
         self.translator = translator
         self.scorer = scorer
+        self.forced_loss = forced_loss
         self.session = translator.session
-        self.references = scorer.references
+        self.references = scorer.references if scorer else None
+        self._chosen = (*(scorer.metrics if scorer else ()), *(("loss",) if forced_loss else ()))
+        resampling = (scorer or forced_loss).resampling  # type: ignore[union-attr]
+        self._resamples = resampling.resamples if resampling else 0
+        self.metrics = self._chosen if resampling else ()
+        ends = ("", "_low", "_high") if resampling else ("",)
+        shape = ("length_ratio", "empty", "runaway") if scorer else ()
+        bands = (f"{metric}{end}" for metric in self._chosen for end in ends)
+        self.columns = (*bands, *shape, "sentences")
 
     def __len__(self) -> int:
         return len(self.translator)
 
+    @property
+    def together(self) -> int:
+        """See `Evaluator.together`."""
+        return self.translator.together if self.scorer else 1
+
     def evaluate(self, intervention: Intervention, progress: Progress) -> Evaluation:
         """See `Evaluator.evaluate`."""
-        lines = self.translator.translate(
-            intervention.neurons, intervention.value, intervention.scope, progress
-        )
-        return Evaluation({**self.scorer.score(lines), "sentences": len(lines)}, lines)
+        return self.evaluate_together([intervention], progress)[0]
+
+    def evaluate_together(
+        self, interventions: Sequence[Intervention], progress: Progress
+    ) -> list[Evaluation]:
+        """See `Evaluator.evaluate_together`."""
+        if self.scorer is None:
+            return [self._evaluation(None, self._loss(each, progress)) for each in interventions]
+        translated = self.translator.translate_together(interventions, progress)
+        return [
+            self._evaluation(translations, self._loss(each))
+            for each, translations in zip(interventions, translated, strict=True)
+        ]
 
     def data_hash(self) -> str:
         """Of the source side."""
@@ -54,20 +96,109 @@ class TranslationEvaluator(Evaluator):
     def settings(self) -> dict[str, Any]:
         """See `Evaluator.settings`."""
         cfg = self.session.cfg
-        return {
-            **_generation(cfg),
+        found = {
+            "metrics": ",".join(self._chosen),
+            "bootstrap": self._resamples,
             **task_settings(cfg.task, ("source_lang", "target_lang")),
             **run_settings(self.session, 12000),
-            "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
-            "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
-            "reference": f"{self.scorer.origin}={short_hash(chr(10).join(self.scorer.references))}",
             **versions("torch", "fairseq", "sacrebleu"),
         }
+        if self.scorer is not None:
+            references = "\n".join(self.scorer.references)
+            found |= {
+                **_generation(cfg),
+                "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
+                "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
+                "reference": f"{self.scorer.origin}={short_hash(references)}",
+            }
+        if self.forced_loss is not None:
+            found["target"] = self.forced_loss.target_hash()
+        return found
 
     def signatures(self) -> dict[str, str]:
         """sacrebleu's."""
-        self.scorer.score(self.scorer.references)  # it knows its signature only after a score
-        return self.scorer.signatures()
+        return self.scorer.signatures() if self.scorer else {}
+
+    def _loss(
+        self, intervention: Intervention, progress: Progress = lambda sentences: None
+    ) -> Scores:
+        if self.forced_loss is None:
+            return Scores({}, {})
+        return self.forced_loss.score(intervention, progress)
+
+    def _evaluation(self, translations: list[Translation] | None, loss: Scores) -> Evaluation:
+        numbers = dict(loss.numbers)
+        resampled = dict(loss.resampled)
+        lines = None
+        if translations is not None:
+            assert self.scorer is not None
+            lines = [translation.text for translation in translations]
+            scores = self.scorer.score(lines)
+            numbers |= {**scores.numbers, **_shares(translations)}
+            resampled |= scores.resampled
+        numbers["sentences"] = len(self)
+        ordered = {column: numbers[column] for column in self.columns}
+        return Evaluation(ordered, lines, {metric: resampled[metric] for metric in self.metrics})
+
+
+def choose_metrics(text: str) -> tuple[str, ...]:
+    """The metrics of a comma-separated list, in the order of `METRICS`, each once.
+
+    Raises:
+        UserError: none, or one that is unknown.
+    """
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    unknown = [part for part in given if part not in METRICS]
+    if unknown or not given:
+        wrong = f"unknown metric {unknown[0]!r}" if unknown else "--metrics names no metric"
+        raise UserError(f"{wrong}; there are: {', '.join(METRICS)}")
+    return tuple(metric for metric in METRICS if metric in given)
+
+
+def translation_evaluator(
+    translator: Translator,
+    metrics: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    reference: StrPath | None = None,
+) -> TranslationEvaluator:
+    """What ``--metrics``, ``--bootstrap`` and ``--reference`` say.
+
+    Args:
+        translator: of the split.
+        metrics: from `choose_metrics`; None for all, or all but the loss where the split has no
+            target side.
+        resamples: for the intervals; 0 for none.
+        reference: a raw text to score against instead of the target side.
+
+    Raises:
+        UserError: a negative number, or references or a target side that are missing.
+    """
+    if resamples < 0:
+        raise UserError(f"--bootstrap must be 0 or more, not {resamples}")
+    has_target = translator.pairs.tgt is not None
+    chosen = (METRICS if has_target else TEXT_METRICS) if metrics is None else metrics
+    of_text = [metric for metric in chosen if metric in TEXT_METRICS]
+    scorer = None
+    if of_text:
+        origin = "data" if reference is None else "file"
+        lines = (
+            translator.references()
+            if reference is None
+            else read_references(reference, len(translator))
+        )
+        scorer = Scorer(lines, origin, of_text, resamples)
+    elif reference is not None:
+        raise UserError("--reference is of no use where no text is scored; leave it out")
+    forced = None
+    if "loss" in chosen:
+        forced = ForcedLoss(translator.session, translator.dataset, resamples)
+    return TranslationEvaluator(translator, scorer, forced)
+
+
+def _shares(translations: Sequence[Translation]) -> dict[str, float]:
+    empty = sum(not translation.text.strip() for translation in translations)
+    runaway = sum(translation.cut for translation in translations)
+    return {"empty": empty / len(translations), "runaway": runaway / len(translations)}
 
 
 def _generation(cfg: Any) -> dict[str, Any]:
