@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..sweeps.curves import read_curves
 from .common import CommandParser, quiet_fairseq, run_command
-from .sweep_common import add_sweep_arguments, read_rankings, sweep
+from .sweep_common import add_sweep_arguments, sweep
+from .sweep_run import device_flags
 
 PROG = "fairseq-neuron-eval-lm"
 EXAMPLE = f"""\
@@ -27,6 +29,14 @@ def build_parser() -> CommandParser:
         EXAMPLE,
     )
     add_sweep_arguments(parser)
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="resampled texts, of as many sentences or blocks, for 95%% intervals and p-values; 0 "
+        "for none (default: 1000)",
+    )
     return parser
 
 
@@ -37,14 +47,15 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _eval_lm(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
-    rankings = read_rankings(args.ranking)
+    rankings = read_curves(args.ranking, args.label)
     quiet_fairseq()
     from ..loading import open_session
     from ..sweeps.language_model import LanguageModelEvaluator
 
+    fairseq_flags += device_flags(args, fairseq_flags)
     flags = [args.data, "--path", args.path, *fairseq_flags]
     session = open_session(flags, "language_modeling", language_model=True)
-    evaluator = LanguageModelEvaluator(session, args.gen_subset)
+    evaluator = LanguageModelEvaluator(session, args.gen_subset, args.bootstrap)
     sweep(args, evaluator, rankings, PROG, "tokens", "perplexity")
 
 

@@ -17,26 +17,37 @@ _DEVICE_TILE = (8192, 16384)
 
 
 @torch.no_grad()
-def target_scores(features: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
-    """Natural log-probability of one word for each position.
+def target_scores(
+    features: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    positions: Tensor | None = None,
+) -> Tensor:
+    """Natural log-probability of one word for each position, or of any number of words.
 
     Args:
         features: ``[positions, width]``, what the output layer reads.
         weight: ``[vocabulary, width]`` of the output layer.
         bias: ``[vocabulary]``, or None.
-        targets: int64 ``[positions]``.
+        targets: int64 ``[targets]``.
+        positions: of which position each target is, int64 ``[targets]``; None for one each.
 
     Returns:
-        ``[positions]``, float32 (float64 for double precision), equal to
+        ``[targets]``, float32 (float64 for double precision), equal to
         ``log_softmax(features @ weight.T + bias)`` at the targets.
     """
     rows, columns = _TILE if features.device.type == "cpu" else _DEVICE_TILE
-    scores = features.new_empty(len(features), dtype=_precise(features))
+    totals = features.new_empty(len(features), dtype=_precise(features))
     buffer = features.new_empty(min(rows, len(features)) * min(columns, len(weight)))
     for start in range(0, len(features), rows):
         part = slice(start, start + rows)
-        picked = _logits_at(features[part], weight, bias, targets[part])
-        scores[part] = picked - _log_sum_exp(features[part], weight, bias, columns, buffer)
+        totals[part] = _log_sum_exp(features[part], weight, bias, columns, buffer)
+    scores = totals.new_empty(len(targets))
+    for start in range(0, len(targets), rows):
+        part = slice(start, start + rows)
+        where = part if positions is None else positions[part]
+        scores[part] = _logits_at(features[where], weight, bias, targets[part]) - totals[where]
     return scores
 
 

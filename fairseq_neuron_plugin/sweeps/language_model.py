@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +17,7 @@ from ..loading import Session
 from ..scoring.fast_scoring import fast_target_scoring
 from ..signature import versions
 from ..tasks.lm_batches import check_blocks_fit, count_tokens
+from .bootstrap import RESAMPLES, FloatArray, Resampling, interval
 from .evaluator import (
     Evaluation,
     Evaluator,
@@ -26,7 +28,10 @@ from .evaluator import (
     run_settings,
     task_settings,
 )
+from .lm_blocks import Blocks
+from .shared_prefixes import SharedPrefixes
 
+METRICS = ("loss", "perplexity")
 _MAX_TOKENS = 36000  # of fairseq-eval-lm, where neither --max-tokens nor --batch-size is given
 
 
@@ -34,33 +39,45 @@ class LanguageModelEvaluator(Evaluator):
     """A split, cut into blocks as fairseq's flags say, ready to be scored again and again.
 
     Every token of the split is scored, or it is an error. All batches are kept, so memory grows
-    with the split.
+    with the split. Intervals are over resampled texts of as many blocks.
 
     Args:
         session: one language model, its task and the flags of fairseq-eval-lm.
         split: name of the binarised split.
+        resamples: how many texts are drawn for the intervals; 0 for none.
 
     Attributes:
         batches: the batches of fairseq-eval-lm, in its order.
 
     Raises:
         UserError: an ensemble, no language model, an empty split, a block that is longer than the
-            model's positions, or a flag that a sweep has no use for.
+            model's positions, a flag that a sweep has no use for, or a negative number.
     """
 
-    columns = ("loss", "perplexity", "tokens", "sentences")
-
-    def __init__(self, session: Session, split: str) -> None:
+    def __init__(self, session: Session, split: str, resamples: int = RESAMPLES) -> None:
         check_one_model(session)
         _check_flags(session)
+        if resamples < 0:
+            raise UserError(f"--bootstrap must be 0 or more, not {resamples}")
         self.session = session
         self._model: Any = session.models[0]
         self._dataset = _load(session, split)
-        self._has_bos = bool(getattr(session.cfg.task, "add_bos_token", False))
-        self._continues = _continuations(session)
+        continues = _continuations(session)
         self._tokens = count_tokens(self._dataset)
         self.batches = self._collate()
+        has_bos = bool(getattr(session.cfg.task, "add_bos_token", False))
+        self._blocks = Blocks.of(self._dataset, self.batches, has_bos)
+        if len(self._blocks.tokens) != self._tokens:
+            some = f"{len(self._blocks.tokens)} of {self._tokens}"
+            raise UserError(f"only {some} tokens of the split would be scored")
+        self._words = self._blocks.words(continues)
         self._scorer = _scorer(session)
+        self._shared = self._share()
+        self._resampling = Resampling(len(self._words), resamples) if resamples else None
+        self.metrics = METRICS if resamples else ()
+        ends = ("", "_low", "_high") if resamples else ("",)
+        bands = (f"{metric}{end}" for metric in METRICS for end in ends)
+        self.columns = (*bands, "tokens", "sentences")
 
     def __len__(self) -> int:
         return self._tokens
@@ -72,29 +89,40 @@ class LanguageModelEvaluator(Evaluator):
             UserError: a score is infinite or no number (stock fairseq-eval-lm leaves such tokens
                 out), or not every token was scored.
         """
-        total, scored, words = 0.0, 0, 0
-        end_fast_scoring = fast_target_scoring(self._model)
-        try:
-            with ablate(
-                self._model, intervention.neurons, intervention.value, intervention.scope
-            ) as ablation:
-                for batch in self.batches:
-                    before = scored
-                    for tokens, scores in self._score(batch):
-                        total += float(scores.sum())
-                        scored += len(tokens)
-                        words += len(tokens) - int(self._continues[tokens[:-1]].sum())
-                    progress(scored - before)
-                ablation.check_fired()
-        finally:
-            end_fast_scoring()
-        if scored != self._tokens:
-            raise UserError(f"{scored} tokens were scored, and the split has {self._tokens}")
-        loss = -total / words / math.log(2)
+        shared = self._shared
+        if shared is not None and not shared.fits(self._model):
+            shared = None
+        neurons, value, scope = intervention.neurons, intervention.value, intervention.scope
+        with ExitStack() as stack:
+            if shared is None:
+                stack.callback(fast_target_scoring(self._model))
+            ablation = stack.enter_context(ablate(self._model, neurons, value, scope))
+            scores = self._score_batches(progress) if shared is None else shared.score(progress)
+            ablation.check_fired()
+        wrong = ~np.isfinite(scores)
+        if wrong.any():
+            first = self.session.task.target_dictionary[int(self._blocks.tokens[wrong][0])]
+            raise UserError(
+                f"{int(wrong.sum())} tokens have no finite score, the first of them is {first!r}"
+            )
+        return self._evaluation(self._blocks.sums(scores))
+
+    def _evaluation(self, scores: FloatArray) -> Evaluation:
+        """From the log-probability (natural) of each block, ``[blocks]``."""
+        statistics = np.stack([scores, self._words], axis=1)
+        loss = _loss(statistics.sum(0))
         if loss > 1000:
             raise UserError(f"the loss is {loss:g}: its perplexity is no finite number")
-        numbers = {"loss": loss, "perplexity": 2.0**loss, "tokens": words}
-        return Evaluation({**numbers, "sentences": len(self._lines)})
+        numbers: dict[str, Any] = {"loss": loss, "perplexity": 2.0**loss}
+        resampled: dict[str, FloatArray] = {}
+        if self._resampling is not None:
+            losses = self._resampling.scores(statistics, _loss)
+            with np.errstate(over="ignore"):
+                resampled = {"loss": losses, "perplexity": np.exp2(losses)}
+            for metric, found in resampled.items():
+                numbers[f"{metric}_low"], numbers[f"{metric}_high"] = interval(found)
+        numbers |= {"tokens": int(self._words.sum()), "sentences": len(self._lines)}
+        return Evaluation({name: numbers[name] for name in self.columns}, None, resampled)
 
     def data_hash(self) -> str:
         """Of the split's tokens; how they are cut into blocks is among the settings."""
@@ -107,6 +135,7 @@ class LanguageModelEvaluator(Evaluator):
         """See `Evaluator.settings`."""
         cfg = self.session.cfg
         return {
+            "bootstrap": self._resampling.resamples if self._resampling else 0,
             "context_window": cfg.eval_lm.context_window,
             **task_settings(cfg.task, ("sample_break_mode", "tokens_per_sample")),
             **run_settings(self.session, _MAX_TOKENS),
@@ -118,22 +147,33 @@ class LanguageModelEvaluator(Evaluator):
         """The split as it was binarised, a tensor of token ids a line."""
         return self._dataset.dataset.dataset
 
-    def _score(self, batch: Any) -> Iterator[tuple[Tensor, Tensor]]:
-        """Tokens and their log-probabilities (natural, double precision), block by block."""
-        dictionary = self.session.task.target_dictionary
-        sample = self.session.to_device(batch)
-        for hypothesis, *_ in self._scorer.generate([self._model], sample):
-            tokens = hypothesis["tokens"].cpu()
-            scores = hypothesis["positional_scores"].double().cpu()
-            if self._has_bos:
-                tokens, scores = tokens[1:], scores[1:]
-            wrong = ~scores.isfinite()
-            if wrong.any():
-                raise UserError(
-                    f"{int(wrong.sum())} tokens of a block have no finite score, the first of them "
-                    f"is {dictionary[int(tokens[wrong][0])]!r}"
-                )
-            yield tokens, scores
+    def _score_batches(self, progress: Progress) -> FloatArray:
+        """Log-probabilities (natural) of the blocks' tokens, ``[tokens]``, by fairseq's scorer."""
+        scores = np.full(self._tokens, np.nan)
+        scored = 0
+        for batch in self.batches:
+            before = scored
+            hypotheses = self._scorer.generate([self._model], self.session.to_device(batch))
+            for number, (hypothesis, *_) in zip(batch["id"].tolist(), hypotheses, strict=False):
+                found = hypothesis["positional_scores"].double().cpu().numpy()
+                found = found[self._blocks.skipped :]
+                if len(found) == self._blocks.lengths[number]:
+                    scores[self._blocks.place(number)] = found
+                    scored += len(found)
+            progress(scored - before)
+        if scored != self._tokens:
+            raise UserError(f"{scored} tokens were scored, and the split has {self._tokens}")
+        return scores
+
+    def _share(self) -> SharedPrefixes | None:
+        """The sentences by their beginnings, where each is scored by itself."""
+        cfg = self.session.cfg
+        mode = getattr(cfg.task, "sample_break_mode", None)
+        by_itself = getattr(mode, "value", mode) == "eos" and not cfg.eval_lm.context_window
+        if not (by_itself and self._blocks.lengths.all() and SharedPrefixes.fits(self._model)):
+            return None
+        sentences = list(zip(self._blocks.read, self._blocks.asked, strict=True))
+        return SharedPrefixes(self._model, sentences, self._blocks.skipped)
 
     def _collate(self) -> list[Any]:
         """All batches, as fairseq-eval-lm makes them, in its order: a context window needs it."""
@@ -197,3 +237,9 @@ def _check_flags(session: Session) -> None:
         "--past-target": getattr(task, "past_target", False),
     }
     refuse_flags(cfg, given)
+
+
+def _loss(statistics: FloatArray) -> float:
+    """In bits a word, from the log-probability (natural) and the words of some blocks."""
+    score, words = statistics.tolist()
+    return -score / words / math.log(2)
