@@ -118,12 +118,15 @@ def test_folder_and_continuation(zoo, rankings, tmp_path) -> None:
     first = sweep(*command)
     assert first.returncode == 0, first.stderr
     assert sorted(path.name for path in folder.iterdir()) == [
+        "bootstrap",
         "sweep.csv",
         "sweep.json",
         "sweep.png",
     ]
     header = (folder / "sweep.csv").read_text().splitlines()[0]
-    assert header == "ranking,order,ablated,share,loss,perplexity,tokens,sentences,seconds"
+    metrics = [f"{m}{end}" for m in ("loss", "perplexity") for end in ("", "_low", "_high", "_p")]
+    others = ("ranking,order,ablated,share", "tokens,sentences,seconds")
+    assert header == ",".join((others[0], *metrics, others[1]))
     whole = json.loads((folder / "sweep.json").read_text())
     assert "|sample_break_mode:none|tokens_per_sample:64|" in whole["signature"]
     assert "|task:language_modeling|" in whole["signature"]
@@ -132,14 +135,14 @@ def test_folder_and_continuation(zoo, rankings, tmp_path) -> None:
 
     for name in ("sweep.json", "sweep.csv", "sweep.png"):
         (folder / name).unlink()
-    marked = [{**row, "loss": 1.5} for row in whole["rows"][:2]]  # not computed again
+    marked = [{**row, "sentences": 7} for row in whole["rows"][:2]]  # not computed again
     partial = {"format": whole["format"], "settings": whole["settings"], "rows": marked}
     (folder / "partial.json").write_text(json.dumps(partial))
     assert sweep(*command).returncode == 0
     again = json.loads((folder / "sweep.json").read_text())
     for row, old in zip(again["rows"], [*marked, *whole["rows"][2:]], strict=True):
         if row["ablated"] == 0:
-            old["loss"] = 1.5  # the other order's copy of the same point
+            old["sentences"] = 7  # the other order's copy of the same point
         assert {**row, "seconds": 0} == {**old, "seconds": 0}
     assert not (folder / "partial.json").exists()
 

@@ -113,18 +113,29 @@ def test_sweep_equals_single_runs_and_sacrebleu(tiny, rankings, stock_output, tm
     for name in ("one.top.00000", "two.bottom.00006"):
         path = sweep / "hypotheses" / f"{name}.txt"
         judged = json.loads(
-            run("sacrebleu", reference, "-i", path, "-m", "bleu", "chrf", "-w", "10").stdout
+            run(
+                *("sacrebleu", reference, "-i", path, "-m", "bleu", "chrf", "ter", "-w", "10"),
+                "--confidence",
+            ).stdout
         )
         row = next(
             r for r in rows if f"{r['ranking']}.{r['order']}.{int(r['ablated']):05d}" == name
         )
-        assert [score["score"] for score in judged] == pytest.approx(
-            [float(row["bleu"]), float(row["chrf"])], abs=1e-8
-        )
+        for metric, score in zip(("bleu", "chrf", "ter"), judged, strict=True):
+            assert float(row[metric]) == pytest.approx(score["score"], abs=1e-8)
+            half = (float(row[f"{metric}_high"]) - float(row[f"{metric}_low"])) / 2
+            assert half == pytest.approx(score["confidence_var"], abs=1e-5)
+        assert float(row["length_ratio"]) == pytest.approx(length_ratio(judged[0]), abs=6e-4)
     result = json.loads((sweep / "sweep.json").read_text())
-    assert judged[0]["signature"] == result["bleu"]
-    assert judged[0]["signature"].replace("|", "_") in result["signature"]
+    for metric, score in zip(("bleu", "chrf", "ter"), judged, strict=True):
+        assert score["signature"] == result[metric]
+        assert score["signature"].replace("|", "_") in result["signature"]
     continue_after_a_kill(command, sweep, tmp_path)
+
+
+def length_ratio(judged: dict) -> float:
+    """As sacrebleu prints it beside BLEU."""
+    return float(re.search(r"ratio = ([\d.]+)", judged["verbose_score"])[1])
 
 
 def continue_after_a_kill(command, sweep, tmp_path) -> None:
@@ -136,6 +147,7 @@ def continue_after_a_kill(command, sweep, tmp_path) -> None:
         (sweep / name).unlink()
     for row in table["rows"][5:]:
         (sweep / "hypotheses" / f"{row['name']}.txt").unlink()
+        (sweep / "bootstrap" / f"{row['name']}.npy").unlink()
     partial = {"format": table["format"], "settings": table["settings"], "rows": rows}
     (sweep / "partial.json").write_text(json.dumps(partial))
     assert call(*command).returncode == 0

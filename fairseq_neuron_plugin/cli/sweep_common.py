@@ -4,30 +4,39 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
 from ..files import sha256_file
 from ..instruments.base import SCOPES
 from ..ranking import Ranking
-from .common import Progress, format_table
+from .sweep_run import add_run_arguments, run_and_report
 
 if TYPE_CHECKING:
     from ..sweeps.evaluator import Evaluator
 
 
-def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say what is evaluated, and what is clamped."""
+def add_sweep_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Add the arguments that say what is evaluated, and what is clamped.
+
+    Args:
+        parser: the command's.
+        required: whether the command does nothing but sweep.
+    """
     parser.add_argument("data", help="folder with the dictionaries and the binarised split")
     parser.add_argument("--path", required=True, metavar="CKPT", help="the checkpoint")
     parser.add_argument(
-        "--ranking", required=True, nargs="+", metavar="R", help="ranking files, one curve each"
+        "--ranking",
+        required=required,
+        nargs="+",
+        metavar="R",
+        help="ranking files, one curve each; R.json:label=VERB for the order of one label",
+    )
+    parser.add_argument(
+        "--label", metavar="L,...", help="of each ranking a curve for each of these labels instead"
     )
     parser.add_argument(
         "--ablate",
-        required=True,
+        required=required,
         metavar="POINTS",
         help="how many neurons, comma-separated: numbers or shares, e.g. 0,10,50,5%%, and ranges "
         "first:last:step, e.g. 0:20%%:1%%",
@@ -40,7 +49,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ablate-seed", type=int, default=0, metavar="N", help="of --order random (default: 0)"
     )
-    parser.add_argument("--output-dir", required=True, metavar="SWEEP", help="folder to write")
+    parser.add_argument("--output-dir", required=required, metavar="DIR", help="folder to write")
     parser.add_argument("--gen-subset", default="test", metavar="S", help="split (default: test)")
     parser.add_argument(
         "--ablate-value",
@@ -54,21 +63,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ablate-scope", choices=SCOPES, default="recurrent", help="default: recurrent"
     )
-
-
-def read_rankings(paths: Sequence[str]) -> dict[str, Ranking]:
-    """Ranking files by name.
-
-    Raises:
-        UserError: two of one name, or a file that is none.
-    """
-    rankings: dict[str, Ranking] = {}
-    for path in paths:
-        name = Path(path).stem
-        if name in rankings:
-            raise UserError(f"two rankings are called {name}; rename one of the files")
-        rankings[name] = Ranking.load(path)
-    return rankings
+    add_run_arguments(parser)
 
 
 def sweep(
@@ -89,8 +84,7 @@ def sweep(
         unit: what the progress bar counts.
         metric: the column that the picture shows.
     """
-    from ..sweeps.plot import plot_sweep
-    from ..sweeps.run import plan_sweep, run_sweep
+    from ..sweeps.run import plan_sweep
 
     plan = plan_sweep(
         evaluator,
@@ -104,21 +98,7 @@ def sweep(
         args.ablate_seed,
     )
     _note_other_checkpoints(prog, rankings, args.ablate_acts, evaluator.session.paths[0])
-    with Progress(len(plan.points) * len(evaluator), "sweep", f" {unit}") as progress:
-        folder = run_sweep(evaluator, plan, args.output_dir, progress)
-    rows = [folder.rows[point.name] for point in plan.points]
-    columns = ("ranking", "order", "ablated", *evaluator.columns, "seconds")
-    print(format_table(columns, [[_cell(row, column) for column in columns] for row in rows]))
-    try:
-        plot_sweep(rows, folder.path / "sweep.png", metric)
-        print(f"picture: {folder.path / 'sweep.png'}")
-    except UserError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
-
-
-def _cell(row: Mapping[str, object], column: str) -> object:
-    """Losses with four digits, as fairseq-eval-lm prints them."""
-    return f"{row[column]:.4f}" if column == "loss" else row[column]
+    run_and_report(args, evaluator, plan, prog, unit, metric)
 
 
 def _note_other_checkpoints(
