@@ -88,9 +88,9 @@ def recurrent_part(data: Path, path: Path, flags: list[str], runs: int) -> dict[
     from fairseq_neuron_plugin.cli.common import quiet_fairseq
 
     quiet_fairseq()
+    from fairseq_neuron_plugin.evaluation.language_model import LanguageModelEvaluator
     from fairseq_neuron_plugin.loading import open_session
     from fairseq_neuron_plugin.scoring.fast_scoring import fast_target_scoring
-    from fairseq_neuron_plugin.sweeps.language_model import LanguageModelEvaluator
 
     arguments = [str(data), "--path", str(path), "--cpu", *flags]
     session = open_session(arguments, "language_modeling", language_model=True)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from fairseq_neuron_plugin.sweeps.evaluator import Evaluation, Evaluator, Intervention, Progress
+from fairseq_neuron_plugin.evaluation.evaluator import Evaluation, Evaluator, Intervention, Progress
 from fairseq_neuron_plugin.sweeps.held import HeldAt
 from fairseq_neuron_plugin.sweeps.points import Point
 from fairseq_neuron_plugin.sweeps.run import SweepPlan

@@ -10,8 +10,8 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.significance import PairedTest, estimate_ci
 
-from fairseq_neuron_plugin.sweeps.bootstrap import Resampling, interval, paired_p
-from fairseq_neuron_plugin.sweeps.scoring import Scorer
+from fairseq_neuron_plugin.evaluation.bootstrap import Resampling, interval, paired_p
+from fairseq_neuron_plugin.evaluation.scoring import Scorer
 
 KINDS = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
 

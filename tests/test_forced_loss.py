@@ -16,14 +16,14 @@ from fairseq.models.lstm import LSTMModel, base_architecture
 from tiny_models import USER_DIR, call
 
 from fairseq_neuron_plugin.errors import UserError
+from fairseq_neuron_plugin.evaluation.bootstrap import interval
+from fairseq_neuron_plugin.evaluation.decoding import Translator
+from fairseq_neuron_plugin.evaluation.evaluator import Intervention
+from fairseq_neuron_plugin.evaluation.forced_loss import ForcedLoss
+from fairseq_neuron_plugin.evaluation.scoring import Scores
+from fairseq_neuron_plugin.evaluation.translation import choose_metrics, translation_evaluator
 from fairseq_neuron_plugin.loading import open_session
 from fairseq_neuron_plugin.projection import Projection
-from fairseq_neuron_plugin.sweeps.bootstrap import interval
-from fairseq_neuron_plugin.sweeps.decoding import Translator
-from fairseq_neuron_plugin.sweeps.evaluator import Intervention
-from fairseq_neuron_plugin.sweeps.forced_loss import ForcedLoss
-from fairseq_neuron_plugin.sweeps.scoring import Scores
-from fairseq_neuron_plugin.sweeps.translation import choose_metrics, translation_evaluator
 
 NOTHING = Intervention({}, 0.0, "recurrent")
 BOTH = {"encoder.layers.0": [0, 3, 7, 20], "decoder.layers.1": [1, 2, 30]}
@@ -92,7 +92,7 @@ def check_sentences(session, dataset, compact: bool) -> None:
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch) -> None:
     for name in ("_MAX_TOKENS", "_MAX_TOKENS_OF_WHOLE"):
-        monkeypatch.setattr(f"fairseq_neuron_plugin.sweeps.forced_loss.{name}", 300)
+        monkeypatch.setattr(f"fairseq_neuron_plugin.evaluation.forced_loss.{name}", 300)
 
 
 def test_sentences(lstm) -> None:

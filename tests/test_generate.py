@@ -13,13 +13,13 @@ import pytest
 from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
 from tiny_zoo import Zoo
 
+from fairseq_neuron_plugin.evaluation.decoding import Translator
+from fairseq_neuron_plugin.evaluation.scoring import Scorer
+from fairseq_neuron_plugin.evaluation.translation import TranslationEvaluator
 from fairseq_neuron_plugin.generation import CompactGenerator
 from fairseq_neuron_plugin.loading import open_session
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.ranking import Ranking
-from fairseq_neuron_plugin.sweeps.decoding import Translator
-from fairseq_neuron_plugin.sweeps.scoring import Scorer
-from fairseq_neuron_plugin.sweeps.translation import TranslationEvaluator
 
 SPACE = NeuronSpace((Layer("encoder.layers.0", WIDTH), Layer("encoder.layers.1", WIDTH)))
 FLAGS = ("--cpu", "--required-batch-size-multiple", "1", "--max-len-a", "2", "--max-len-b", "5")

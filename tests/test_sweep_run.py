@@ -9,7 +9,7 @@ import pytest
 from sweep_toy import RESAMPLES, ToyEvaluator, content, make_plan
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.sweeps.bootstrap import paired_p
+from fairseq_neuron_plugin.evaluation.bootstrap import paired_p
 from fairseq_neuron_plugin.sweeps.run import SweepRun, run_sweep
 from fairseq_neuron_plugin.sweeps.schedule import UNABLATED
 from fairseq_neuron_plugin.sweeps.shards import Shard

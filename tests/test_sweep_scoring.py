@@ -9,7 +9,7 @@ import pytest
 from sacrebleu.metrics import BLEU, CHRF, TER
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.sweeps.scoring import METRICS, Scorer, read_references
+from fairseq_neuron_plugin.evaluation.scoring import METRICS, Scorer, read_references
 
 REFERENCES = ["der Hund sieht die Katze .", "sie schläft .", "„Ja“, sagt er.", "er läuft - schnell"]
 HYPOTHESES = [

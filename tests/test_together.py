@@ -15,13 +15,13 @@ from tiny_models import USER_DIR, TinyModels, call
 from tiny_zoo import Zoo
 
 from fairseq_neuron_plugin.errors import UserError
+from fairseq_neuron_plugin.evaluation.decoding import Translation, Translator
+from fairseq_neuron_plugin.evaluation.evaluator import Intervention
 from fairseq_neuron_plugin.generation import compact_scores
 from fairseq_neuron_plugin.generation import together as joining
 from fairseq_neuron_plugin.instruments import Clamp
 from fairseq_neuron_plugin.instruments.row_clamp import RowClamp, Rows
 from fairseq_neuron_plugin.loading import open_session
-from fairseq_neuron_plugin.sweeps.decoding import Translation, Translator
-from fairseq_neuron_plugin.sweeps.evaluator import Intervention
 
 LENGTH = ("--max-len-a", "1", "--max-len-b", "5")
 BATCHES = (

@@ -14,7 +14,7 @@ import torch
 from sweep_toy import ToyEvaluator, children
 
 from fairseq_neuron_plugin.errors import UserError
-from fairseq_neuron_plugin.sweeps.evaluator import Evaluation, Intervention
+from fairseq_neuron_plugin.evaluation.evaluator import Evaluation, Intervention
 from fairseq_neuron_plugin.sweeps.workers import choose_workers, evaluate_chunks
 
 

@@ -49,8 +49,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _eval_lm(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     rankings = read_curves(args.ranking, args.label)
     quiet_fairseq()
+    from ..evaluation.language_model import LanguageModelEvaluator
     from ..loading import open_session
-    from ..sweeps.language_model import LanguageModelEvaluator
 
     fairseq_flags += device_flags(args, fairseq_flags)
     flags = [args.data, "--path", args.path, *fairseq_flags]

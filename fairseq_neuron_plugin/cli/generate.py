@@ -60,9 +60,9 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     from fairseq import utils
 
     from ..checkpoint_task import task_flags
+    from ..evaluation.decoding import Translator
+    from ..evaluation.translation import choose_metrics, translation_evaluator
     from ..loading import open_session
-    from ..sweeps.decoding import Translator
-    from ..sweeps.translation import choose_metrics, translation_evaluator
 
     metrics = None if args.metrics is None else choose_metrics(args.metrics)
     fairseq_flags += device_flags(args, fairseq_flags)

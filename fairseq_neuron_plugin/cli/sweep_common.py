@@ -12,7 +12,7 @@ from ..ranking import Ranking
 from .sweep_run import add_run_arguments, run_and_report
 
 if TYPE_CHECKING:
-    from ..sweeps.evaluator import Evaluator
+    from ..evaluation.evaluator import Evaluator
 
 
 def add_sweep_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:

@@ -12,7 +12,7 @@ from .common import Progress
 from .sweep_table import format_sweep
 
 if TYPE_CHECKING:
-    from ..sweeps.evaluator import Evaluator
+    from ..evaluation.evaluator import Evaluator
     from ..sweeps.run import SweepPlan, SweepRun
 
 

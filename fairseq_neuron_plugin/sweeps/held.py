@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..activations import Activations
 from ..clamp_values import MEAN, mean_values, number_or_store
+from ..evaluation.evaluator import Value
 from ..files import StrPath
 from ..neurons import Layer
 from ..signature import short_hash
-from .evaluator import Value
 
 
 @dataclass(frozen=True)

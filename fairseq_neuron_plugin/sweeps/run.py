@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..evaluation.evaluator import Evaluation, Evaluator, Intervention, Progress
 from ..files import StrPath, sha256_file
 from ..interventions import list_layers
 from ..ranking import Ranking
 from ..signature import format_signature, short_hash
-from .evaluator import Evaluation, Evaluator, Intervention, Progress
 from .folder import SweepFolder
 from .held import HeldAt, read_held
 from .points import Point, plan_points

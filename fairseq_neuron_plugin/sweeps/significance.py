@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .bootstrap import paired_p
+from ..evaluation.bootstrap import paired_p
 from .folder import SweepFolder
 
 

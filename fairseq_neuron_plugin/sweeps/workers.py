@@ -27,7 +27,7 @@ from typing import Any
 import torch
 
 from ..errors import UserError
-from .evaluator import Evaluation, Evaluator, Intervention, Progress
+from ..evaluation.evaluator import Evaluation, Evaluator, Intervention, Progress
 
 _POLL = 0.2  # seconds
 

@@ -1,0 +1,1 @@
+"""What one intervention does to a model: translate or score a whole split under it, in numbers."""
