@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+
+import torch
+from torch import Tensor
 
 from .errors import UserError
 from .neurons import Layer, NeuronSpace, choose_layers
@@ -35,6 +39,56 @@ def parse_spec(
         raise UserError(f"which neurons of {spec}? Write for example {spec}:top:50")
     space = NeuronSpace(tuple(available)) if ":" in spec else choose_layers(available, globs)
     return space.by_layer(space.parse(spec))
+
+
+def parse_settings(
+    text: str, available: Sequence[Layer], globs: str | None = None
+) -> tuple[dict[str, list[int]], dict[str, Tensor]]:
+    """Neurons and the values that they are to be held at; the arguments of `ablate`.
+
+    Args:
+        text: specs with values, ``encoder.layers.1:123=0.8;encoder.layers.0:3,17-25=-1``. A spec
+            may be a selection from a ranking, too: ``RANKING.json:top:5=0``.
+        available: see `parse_spec`.
+        globs: see `parse_spec`.
+
+    Returns:
+        By layer the indices within it, and their values, float64 ``[indices]``.
+
+    Raises:
+        UserError: a spec without a finite number, a neuron that is set twice, or what `parse_spec`
+            raises.
+    """
+    values: dict[str, dict[int, float]] = {}
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        spec, equals, number = part.rpartition("=")
+        if not equals or not spec.strip():
+            raise UserError(f"to what is {part!r} to be set? Write for example {part}=0.8")
+        value = _finite(number, part)
+        for name, ids in parse_spec(spec.strip(), available, globs).items():
+            held = values.setdefault(name, {})
+            for neuron in ids:
+                if neuron in held:
+                    raise UserError(f"neuron {name}:{neuron} is set twice")
+                held[neuron] = value
+    if not values:
+        raise UserError("no neuron is set; write for example encoder.layers.1:123=0.8")
+    neurons = {name: sorted(held) for name, held in values.items()}
+    tensors = {
+        name: torch.tensor([values[name][neuron] for neuron in ids], dtype=torch.float64)
+        for name, ids in neurons.items()
+    }
+    return neurons, tensors
+
+
+def _finite(text: str, part: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"a neuron can be set to a finite number only, not {text!r} ({part})")
+    return value
 
 
 def load_spec_ranking(spec: str) -> Ranking | None:

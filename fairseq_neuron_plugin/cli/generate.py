@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from ..sweeps.curves import read_curves
 from .common import CommandParser, quiet_fairseq, run_command
+from .control import add_control_arguments, check_arguments, run_control
 from .sweep_common import add_sweep_arguments, sweep
 from .sweep_run import device_flags
 
@@ -15,7 +16,8 @@ PROG = "fairseq-neuron-generate"
 EXAMPLE = f"""\
   {PROG} data-bin --path checkpoint_best.pt --gen-subset test --beam 5 \\
       --ranking linguistic.json cross-model.json --ablate 0,10,50,5%,20% --order top,bottom \\
-      --output-dir sweep"""
+      --output-dir sweep
+  {PROG} data-bin --path checkpoint_best.pt --set 'encoder.layers.1:123=0.8' --input text.en"""
 
 
 def build_parser() -> CommandParser:
@@ -25,10 +27,12 @@ def build_parser() -> CommandParser:
         "Translate a split again and again while more and more neurons are ablated. Every flag of "
         "fairseq-generate is understood too (--beam, --lenpen, --max-len-a, --max-len-b, "
         "--max-tokens, --source-lang, --post-process, --tokenizer, --model-overrides, ...) and "
-        "holds for the whole curve.",
+        "holds for the whole curve. Or, with --set, translate once without and once with neurons "
+        "held at values of your choice.",
         EXAMPLE,
     )
-    add_sweep_arguments(parser)
+    add_sweep_arguments(parser, required=False)
+    add_control_arguments(parser)
     parser.add_argument(
         "--reference", metavar="FILE", help="score against this raw text, not the binarised target"
     )
@@ -50,12 +54,14 @@ def build_parser() -> CommandParser:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command; ends the process."""
-    args, fairseq_flags = build_parser().parse_known_args(argv)
+    parser = build_parser()
+    args, fairseq_flags = parser.parse_known_args(argv)
+    check_arguments(parser, args)
     run_command(PROG, lambda: _generate(args, fairseq_flags))
 
 
 def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
-    rankings = read_curves(args.ranking, args.label)
+    rankings = {} if args.set is not None else read_curves(args.ranking, args.label)
     quiet_fairseq()
     from fairseq import utils
 
@@ -70,6 +76,9 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
     session = open_session(
         [args.data, "--path", args.path, *fairseq_flags, *task_flags(first, fairseq_flags)]
     )
+    if args.set is not None:
+        run_control(args, session, metrics, PROG)
+        return
     translator = Translator(session, args.gen_subset)
     evaluator = translation_evaluator(translator, metrics, args.bootstrap, args.reference)
     sweep(args, evaluator, rankings, PROG, "sentences", evaluator.columns[0])

@@ -14,6 +14,8 @@ from ..errors import UserError
 from ..generation.together import is_plain_input
 from ..loading import Session
 
+_SENTENCES = 64  # of a batch of one length
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -93,6 +95,32 @@ def collate(session: Session, dataset: Any) -> list[dict[str, Any]]:
             "--required-batch-size-multiple, which drops the others"
         )
     return [batch for batch in batches if batch]
+
+
+def collate_by_length(session: Session, dataset: Any) -> list[dict[str, Any]]:
+    """Batches of sentences of one length: each is translated as it would be by itself.
+
+    (The length limit of a padded batch depends on its longest sentence.)
+
+    Raises:
+        UserError: a sentence is too long for the model.
+    """
+    from fairseq import utils
+
+    limits = [model.max_positions() for model in session.models]  # type: ignore[operator]
+    limit = utils.resolve_max_positions(session.task.max_positions(), *limits)
+    limit = limit[0] if isinstance(limit, tuple) else limit
+    by_length: dict[int, list[int]] = {}
+    for number in range(len(dataset)):
+        length = len(dataset[number]["source"])
+        if limit is not None and length > limit:
+            raise UserError(f"sentence {number + 1} has {length} symbols, the model reads {limit}")
+        by_length.setdefault(length, []).append(number)
+    return [
+        dataset.collater([dataset[number] for number in numbers[start : start + _SENTENCES]])
+        for _, numbers in sorted(by_length.items())
+        for start in range(0, len(numbers), _SENTENCES)
+    ]
 
 
 def longest_hypothesis(generator: Any, sample: Mapping[str, Any]) -> int | None:

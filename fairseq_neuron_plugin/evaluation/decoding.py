@@ -22,7 +22,7 @@ from ..generation.together import (
 from ..generation.together import together as run_together
 from ..interventions import ablate
 from ..loading import Session
-from .batches import Batch, collate, longest_hypothesis
+from .batches import Batch, collate, collate_by_length, longest_hypothesis
 from .evaluator import Intervention, Progress, check_one_model, refuse_flags
 
 # Rows of a batch, sentences x beam, beyond which a row costs as much as ever.
@@ -45,14 +45,14 @@ class Translation:
 
 
 class Translator:
-    """A split of the data folder, ready to be translated again and again.
+    """A split of the data folder, or a text, ready to be translated again and again.
 
     All batches are kept, so memory grows with the split. A sentence that a batch holds more than
     once is translated once.
 
     Args:
         session: one model, its task and fairseq's generation flags.
-        split: name of the binarised split.
+        split: name of the binarised split; or lines of text, as fairseq-interactive takes them.
         together: how many interventions are to be in one batch; None for what is fastest.
 
     Attributes:
@@ -65,13 +65,21 @@ class Translator:
             that the model cannot read.
     """
 
-    def __init__(self, session: Session, split: str, together: int | None = None) -> None:
+    def __init__(
+        self, session: Session, split: str | Sequence[str], together: int | None = None
+    ) -> None:
         check_one_model(session)
         _check_flags(session)
         self.session = session
-        self.dataset = session.load_split(split)
+        self._bpe = session.build_bpe()
+        self._tokenizer = _build_tokenizer(session)
+        if isinstance(split, str):
+            self.dataset = session.load_split(split)
+            samples = collate(session, self.dataset)
+        else:
+            self.dataset = self._read(split)
+            samples = collate_by_length(session, self.dataset)
         _, self.pairs = open_pairs(self.dataset)
-        samples = collate(session, self.dataset)
         self.generator = accelerate(
             session.task.build_generator(session.models, session.cfg.generation)
         )
@@ -79,8 +87,6 @@ class Translator:
         self.batches = [Batch.of_distinct(each) if plain else Batch.of(each) for each in samples]
         self._together = together
         self._joins = can_run_together(self.generator) and all(map(is_plain_input, samples))
-        self._bpe = session.build_bpe()
-        self._tokenizer = _build_tokenizer(session)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -98,6 +104,13 @@ class Translator:
             raise UserError("the split has no target side: give --reference FILE")
         return [
             self._text(self.pairs[number]["target"], escape_unk=True)
+            for number in range(len(self.pairs))
+        ]
+
+    def sources(self) -> list[str]:
+        """What the model reads, as `references`; words beyond its dictionary are ``<unk>``."""
+        return [
+            self._text(self.pairs[number]["source"], of=self.session.task.source_dictionary)
             for number in range(len(self.pairs))
         ]
 
@@ -186,8 +199,21 @@ class Translator:
         rows = len(made) // times
         return [made[start : start + rows] for start in range(0, len(made), rows)]
 
-    def _text(self, tokens: Any, escape_unk: bool = False) -> str:
-        text = self.session.task.target_dictionary.string(
+    def _read(self, lines: Sequence[str]) -> Any:
+        """A dataset of lines of text, segmented as ``--tokenizer`` and ``--bpe`` say."""
+
+        def segment(line: str) -> str:
+            for part in filter(None, (self._tokenizer, self._bpe)):
+                line = part.encode(line)
+            return line
+
+        task = self.session.task
+        tokens, lengths = task.get_interactive_tokens_and_lengths(list(lines), segment)
+        return task.build_dataset_for_inference(tokens, lengths)
+
+    def _text(self, tokens: Any, escape_unk: bool = False, of: Any = None) -> str:
+        dictionary = self.session.task.target_dictionary if of is None else of
+        text = dictionary.string(
             tokens.int().cpu(),
             self.session.cfg.common_eval.post_process,
             escape_unk=escape_unk,

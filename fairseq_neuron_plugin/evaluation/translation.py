@@ -106,9 +106,7 @@ class TranslationEvaluator(Evaluator):
         if self.scorer is not None:
             references = "\n".join(self.scorer.references)
             found |= {
-                **_generation(cfg),
-                "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
-                "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
+                **search_settings(cfg),
                 "reference": f"{self.scorer.origin}={short_hash(references)}",
             }
         if self.forced_loss is not None:
@@ -201,14 +199,21 @@ def _shares(translations: Sequence[Translation]) -> dict[str, float]:
     return {"empty": empty / len(translations), "runaway": runaway / len(translations)}
 
 
-def _generation(cfg: Any) -> dict[str, Any]:
-    """The usual settings of the search, and every other one that is not fairseq's default."""
+def search_settings(cfg: Any) -> dict[str, Any]:
+    """The usual settings of the search, every other one that is not fairseq's default, and how
+    texts are segmented.
+    """
     from fairseq.dataclass.configs import GenerationConfig
 
     usual = ("beam", "lenpen", "max_len_a", "max_len_b")
     defaults = GenerationConfig()
     return {
-        name: value
-        for name, value in sorted(cfg.generation.items())
-        if name in usual or (not name.startswith("_") and value != getattr(defaults, name, value))
+        **{
+            name: value
+            for name, value in sorted(cfg.generation.items())
+            if name in usual
+            or (not name.startswith("_") and value != getattr(defaults, name, value))
+        },
+        "bpe": getattr(cfg.bpe, "_name", cfg.bpe) or "none",
+        "detokenizer": getattr(cfg.tokenizer, "_name", cfg.tokenizer) or "none",
     }
