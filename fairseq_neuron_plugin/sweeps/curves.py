@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -85,7 +86,7 @@ def _each(given: Sequence[str], labels: Sequence[str] | None) -> Iterator[tuple[
     """File and label of each curve."""
     for text in map(str, given):
         selection = re.fullmatch(r"(.+?\.json):label=(.*)", text, re.DOTALL)
-        if selection and not Path(text).exists():
+        if selection and not os.path.exists(text):  # False also for what is too long a name
             yield selection[1], selection[2]
         elif labels is None:
             yield text, None
