@@ -60,12 +60,9 @@ def parse_settings(
             raises.
     """
     values: dict[str, dict[int, float]] = {}
-    for part in filter(None, (part.strip() for part in text.split(";"))):
-        spec, equals, number = part.rpartition("=")
-        if not equals or not spec.strip():
-            raise UserError(f"to what is {part!r} to be set? Write for example {part}=0.8")
-        value = _finite(number, part)
-        for name, ids in parse_spec(spec.strip(), available, globs).items():
+    for spec, number in split_settings(text):
+        value = _finite(number, f"{spec}={number}")
+        for name, ids in parse_spec(spec, available, globs).items():
             held = values.setdefault(name, {})
             for neuron in ids:
                 if neuron in held:
@@ -79,6 +76,24 @@ def parse_settings(
         for name, ids in neurons.items()
     }
     return neurons, tensors
+
+
+def split_settings(text: str) -> list[tuple[str, str]]:
+    """The specs of `parse_settings` and the text of their values.
+
+    >>> split_settings("encoder.layers.1:123=0.8; R.json:top:5=0")
+    [('encoder.layers.1:123', '0.8'), ('R.json:top:5', '0')]
+
+    Raises:
+        UserError: a spec without a value, or a value without one.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(";"))):
+        spec, equals, number = part.rpartition("=")
+        if not equals or not spec.strip():
+            raise UserError(f"{part!r} is no neuron with a value; write encoder.layers.1:123=0.8")
+        found.append((spec.strip(), number.strip()))
+    return found
 
 
 def _finite(text: str, part: str) -> float:

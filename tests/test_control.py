@@ -58,9 +58,10 @@ def test_parse_settings(tmp_path, text: str, expected) -> None:
     ("text", "message"),
     [
         ("", "no neuron is set"),
-        ("encoder.layers.1:3", "to what is 'encoder.layers.1:3' to be set"),
-        ("encoder.layers.0:1;encoder.layers.1:3=1", "to what is 'encoder.layers.0:1'"),
-        ("=1", "to what"),
+        ("encoder.layers.1:3", "'encoder.layers.1:3' is no neuron with a value"),
+        ("encoder.layers.0:1;encoder.layers.1:3=1", "'encoder.layers.0:1' is no neuron with"),
+        ("=1", "'=1' is no neuron with a value"),
+        ("encoder.layers.1:3=", "finite number only, not ''"),
         ("encoder.layers.1:3=high", "finite number only, not 'high'"),
         ("encoder.layers.1:3=nan", "finite number only"),
         ("encoder.layers.1:3=-inf", "finite number only"),
@@ -128,6 +129,8 @@ def test_a_split_equals_fairseq_generate(tiny: TinyModels, tmp_path) -> None:
     assert (score["metric"], score["before"] > score["after"]) == ("bleu", True)
     assert 0 < score["p"] <= 1
     assert "|set:" in content["signature"]
+    assert "|sacrebleu.bleu:nrefs:1_" in content["signature"]
+    assert "|reference:file=" in content["signature"]
 
 
 def test_a_text_equals_fairseq_interactive(tiny: TinyModels, tmp_path) -> None:
@@ -153,6 +156,20 @@ def test_a_text_equals_fairseq_interactive(tiny: TinyModels, tmp_path) -> None:
     assert "control holds another run already" in refused.stderr
 
 
+def test_standard_input_and_a_foreign_ranking(tiny: TinyModels, tmp_path) -> None:
+    order = np.arange(2 * WIDTH)
+    space = NeuronSpace((Layer("encoder.layers.0", WIDTH), Layer("encoder.layers.1", WIDTH)))
+    path = tmp_path / "r.json"
+    Ranking("m", order, np.zeros(2 * WIDTH), space=space, model="0" * 64).save(path)
+    lines = (tiny.corpus / "test.en").read_text().splitlines()[:2]
+    text = f"  {lines[0]}\u2028\n{lines[1]} \n"  # no end of a line but the two of the file
+    command = ("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, *FLAGS, "--input", "-")
+    done = run(*command, "--set", f"{path}:top:3=0.5", text=text)
+    assert "of 2 translations changed" in done.stdout
+    assert f"     1  {lines[0]}\n" in done.stdout
+    assert f"note: {path}:top:3 is of another checkpoint" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -161,6 +178,10 @@ def test_a_text_equals_fairseq_interactive(tiny: TinyModels, tmp_path) -> None:
         (("--set", "1=1", "--ranking", "r.json"), "--ranking is for a sweep"),
         (("--set", "1=1", "--ablate", "5"), "--ablate is for a sweep"),
         (("--set", "1=1", "--shard", "0/2"), "--shard is for a sweep"),
+        (("--set", "1=1", "--order", "top"), "--order is for a sweep"),
+        (("--set", "1=1", "--ablate-value", "3"), "--ablate-value is for a sweep"),
+        (("--set", "1=1", "--points-together", "2"), "--points-together is for a sweep"),
+        (("--set", "1=1", "--bootstrap", "-1"), "--bootstrap must be 0 or more"),
         (
             ("--input", "t", "--ranking", "r", "--ablate", "1", "--output-dir", "o"),
             "--input goes with --set",
@@ -178,12 +199,17 @@ def test_sweep_or_control(capsys, flags, message: str) -> None:
         (("--set", "encoder.layers.7:1=1"), "unknown layer"),
         (("--set", "1=1", "--input", "nowhere.en"), "text not found: nowhere.en"),
         (("--set", "1=1", "--input", "EMPTY"), "there is no sentence in"),
+        (("--set", "1=1", "--input", "LATIN-1"), "latin-1.en is not UTF-8 (byte 3)"),
         (("--set", "1=1", "--metrics", "loss"), "--metrics loss is for a sweep"),
+        (("--set", "1=1", "--input", "TEXT", "--metrics", "bleu"), "give --reference FILE"),
+        (("--set", "0-47=1e39", "--input", "TEXT"), "at too large a value?"),
     ],
 )
 def test_refusals(tiny: TinyModels, tmp_path, flags, message: str) -> None:
-    (tmp_path / "empty.en").write_text("")
-    given = [tmp_path / "empty.en" if flag == "EMPTY" else flag for flag in flags]
+    files = {"EMPTY": b"", "LATIN-1": b"caf\xe9\n", "TEXT": b"the man\n"}
+    for name, content in files.items():
+        (tmp_path / f"{name.lower()}.en").write_bytes(content)
+    given = [tmp_path / f"{flag.lower()}.en" if flag in files else flag for flag in flags]
     refused = call("fairseq-neuron-generate", tiny.data, "--path", tiny.stock, *FLAGS, *given)
     assert refused.returncode == 2
     assert message in refused.stderr.splitlines()[-1]

@@ -10,23 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..files import new_folder, read_lines, refuse_existing, sha256_file, write_json, write_text
+from ..sweeps.shards import torchrun_rank
 from .common import Progress, format_table
 
 if TYPE_CHECKING:
     from ..evaluation.control import Control
     from ..evaluation.decoding import Translator
     from ..evaluation.evaluator import Intervention
+    from ..evaluation.scoring import Scorer
     from ..loading import Session
 
-# What a sweep takes and control does not, with what each is if it is not given.
-_OF_SWEEPS = {
-    "ranking": None,
-    "label": None,
-    "ablate": None,
-    "ablate_acts": None,
-    "shard": None,
-    "workers": None,
-}
+# What a sweep takes and control does not.
+_OF_SWEEPS = (
+    *("ranking", "label", "ablate", "order", "ablate_seed", "ablate_value", "ablate_acts"),
+    *("shard", "workers", "points_together"),
+)
 
 
 def add_control_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,9 +60,11 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
         if args.input is not None:
             parser.error("--input goes with --set; a sweep evaluates a split")
         return
-    for name, usual in _OF_SWEEPS.items():
-        if getattr(args, name) != usual:
+    for name in _OF_SWEEPS:
+        if getattr(args, name) != parser.get_default(name):
             parser.error(f"--{name.replace('_', '-')} is for a sweep; leave it out with --set")
+    if args.bootstrap < 0:
+        parser.error(f"--bootstrap must be 0 or more, not {args.bootstrap}")
 
 
 def run_control(
@@ -84,9 +84,12 @@ def run_control(
     from ..interventions import list_layers
     from ..specs import parse_settings
 
+    if torchrun_rank() is not None:
+        raise UserError("--set is one run; start it without torchrun")
     if args.output_dir:
         refuse_existing(args.output_dir, "folder")
     neurons, values = parse_settings(args.set, list_layers(session.models[0]))
+    _note_other_checkpoints(args.set, session.paths[0], prog)
     intervention = Intervention(neurons, values, args.ablate_scope)
     lines = _read(args.input) if args.input else None
     translator = Translator(session, args.gen_subset if lines is None else lines)
@@ -97,23 +100,46 @@ def run_control(
     scores = score_control(found, scorer) if scorer else []
     _print(found, scores, args.show, whole=lines is not None)
     if args.output_dir:
-        _write(args, _settings(args, session, intervention, found), found, scores)
+        _write(args, _settings(args, session, intervention, found, scorer), found, scores)
 
 
 def _read(path: str) -> list[str]:
-    lines = sys.stdin.read().splitlines() if path == "-" else read_lines(path, "text")
+    """A sentence a line, stripped, as by fairseq-interactive."""
+    lines = _standard_input() if path == "-" else read_lines(path, "text")
     if not lines:
         raise UserError(f"there is no sentence in {'the standard input' if path == '-' else path}")
-    return lines
+    return [line.strip() for line in lines]
 
 
-def _scorer(args: argparse.Namespace, translator: Translator, metrics: Sequence[str] | None) -> Any:
+def _standard_input() -> list[str]:
+    try:
+        text = sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"the standard input is not UTF-8 (byte {error.start})") from error
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _note_other_checkpoints(settings: str, path: str, prog: str) -> None:
+    """Say when a ranking's neurons are not this model's: same shape, other neurons."""
+    from ..specs import load_spec_ranking, split_settings
+
+    for spec, _ in split_settings(settings):
+        ranking = load_spec_ranking(spec)
+        if ranking and ranking.model not in (None, sha256_file(path)):
+            print(f"{prog}: note: {spec} is of another checkpoint", file=sys.stderr)
+
+
+def _scorer(
+    args: argparse.Namespace, translator: Translator, metrics: Sequence[str] | None
+) -> Scorer | None:
     """Of the texts, where there are references."""
     from ..evaluation.scoring import METRICS, Scorer, read_references
 
     if args.reference:
         lines, origin = read_references(args.reference, len(translator)), "file"
     elif args.input or translator.pairs.tgt is None:
+        if metrics is not None:
+            raise UserError("--metrics needs something to score against: give --reference FILE")
         return None
     else:
         lines, origin = translator.references(), "data"
@@ -144,7 +170,11 @@ def _print(found: Control, scores: Sequence[dict[str, Any]], show: int, whole: b
 
 
 def _settings(
-    args: argparse.Namespace, session: Session, intervention: Intervention, found: Control
+    args: argparse.Namespace,
+    session: Session,
+    intervention: Intervention,
+    found: Control,
+    scorer: Scorer | None,
 ) -> dict[str, Any]:
     """Everything that can change the result."""
     from ..evaluation.evaluator import run_settings, task_settings
@@ -155,18 +185,25 @@ def _settings(
         name: dict(zip(ids, intervention.value[name].tolist(), strict=True))  # type: ignore[index]
         for name, ids in intervention.neurons.items()
     }
-    return {
+    run = run_settings(session, 12000)
+    if args.input:
+        run["batch"] = "by-length"
+    settings = {
         "model": sha256_file(session.paths[0])[:12],
         "sources": short_hash("\n".join(found.sources)),
         "set": args.set,
         "held": short_hash(repr(held)),
         "scope": intervention.scope,
-        "bootstrap": args.bootstrap,
         **task_settings(session.cfg.task, ("source_lang", "target_lang")),
-        **run_settings(session, 12000),
+        **run,
         **search_settings(session.cfg),
         **versions("torch", "fairseq", "sacrebleu"),
     }
+    if scorer is not None:
+        settings["reference"] = f"{scorer.origin}={short_hash(chr(10).join(scorer.references))}"
+        settings["bootstrap"] = args.bootstrap
+        settings |= {f"sacrebleu.{name}": line for name, line in scorer.signatures().items()}
+    return settings
 
 
 def _write(

@@ -133,7 +133,8 @@ def _draw(run: SweepRun, plan: SweepPlan, prog: str, metric: str) -> None:
 
     picture = run.folder.path / "sweep.png"
     try:
-        plot_sweep([run.folder.rows[point.name] for point in plan.points], picture, metric)
+        rows = [run.folder.rows[point.name] for point in plan.points]
+        plot_sweep(rows, picture, metric, run.folder.baseline)
         print(f"picture: {picture}")
     except UserError as error:
         print(f"{prog}: {error}", file=sys.stderr)

@@ -56,7 +56,10 @@ def control(
     sources: Sequence[str],
     progress: Progress = lambda sentences: None,
 ) -> Control:
-    """Translate without and with an intervention.
+    """Translate without and with an intervention, in two decodes of the same shapes.
+
+    (In one, the same numbers may be rounded otherwise in other rows, and a translation may seem to
+    be changed by a neuron that does nothing.)
 
     Args:
         translator: of a split or a text.
@@ -67,13 +70,11 @@ def control(
     Raises:
         UserError: the neurons were never reached.
     """
-    both = [Intervention({}, 0.0, intervention.scope), intervention]
-    if translator.together > 1:
-        before, after = translator.translate_together(both, progress)
-    else:
-        before, after = (translator.translate(each, progress) for each in both)
-    texts = ([translation.text for translation in each] for each in (before, after))
-    return Control(sources, *texts)
+    both = (Intervention({}, 0.0, intervention.scope), intervention)
+    before, after = (
+        [translation.text for translation in translator.translate(each, progress)] for each in both
+    )
+    return Control(sources, before, after)
 
 
 def score_control(found: Control, scorer: Scorer) -> list[dict[str, Any]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,7 +185,7 @@ class Translator:
         """For each of the interventions in force the translations of the batch's rows."""
         sample = batch.sample if times == 1 else repeat_sample(batch.sample, times)
         longest = longest_hypothesis(self.generator, sample)
-        with torch.no_grad():
+        with torch.no_grad(), _finite_scores():
             hypotheses = self.session.task.inference_step(
                 self.generator,
                 self.session.models,
@@ -226,6 +227,19 @@ class Translator:
         if self._tokenizer is not None:
             text = self._tokenizer.decode(text)
         return str(text)
+
+
+@contextmanager
+def _finite_scores() -> Iterator[None]:
+    """`UserError` for how fairseq's search ends where all scores are NaN."""
+    try:
+        yield
+    except AssertionError as error:
+        if not re.fullmatch(r"\d+ < \d+", str(error)):
+            raise
+        raise UserError(
+            "the model gives no finite scores: are neurons held at too large a value?"
+        ) from error
 
 
 def _build_tokenizer(session: Session) -> Any:

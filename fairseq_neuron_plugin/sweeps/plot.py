@@ -27,6 +27,7 @@ AXIS_NAMES = {
 _FROM_ZERO = ("bleu", "chrf", "ter", "length_ratio", "empty", "runaway")
 _UNBOUNDED = ("ter", "loss", "length_ratio")  # logarithmic where they explode
 _MUCH = 10.0  # the ratio of two values that is an explosion
+_LONG = 1e7  # too many digits for an axis
 
 # Okabe and Ito 2008, Color universal design: told apart with any kind of colour vision. Yellow,
 # which is hard to see on white, comes last.
@@ -220,7 +221,7 @@ def _scale(axes: Any, curves: Sequence[_Curve], metric: str) -> None:
             ticks = LogLocator()
         axes.yaxis.set_major_locator(ticks)
         axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter("{x:,.10g}")
+        axes.yaxis.set_major_formatter("{x:,.10g}" if finite.max() < _LONG else "{x:.3g}")
     elif metric in _FROM_ZERO and not (finite < 0).any():
         axes.set_ylim(bottom=0)
 
