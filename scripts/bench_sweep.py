@@ -97,6 +97,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--at-once", type=int, default=2, help="stock processes of one thread side by side (2)"
     )
+    made.add_argument("--bleu-alone", action="store_true", help="also a sweep of one metric")
     made.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     made.add_argument("--schedules", action="store_true", help="also compare schedules")
     made.add_argument("--schedule-sentences", type=int, default=500, help="of the split (500)")
@@ -117,10 +118,13 @@ def translation(args: argparse.Namespace, flags: Sequence[str]) -> Subject:
         sweep += ["--reference", args.reference]
     if args.cpu:
         stock, sweep = [*stock, "--cpu"], [*sweep, "--device", "cpu"]
+    sweeps = {"sweep, every metric": sweep}
+    if args.bleu_alone:
+        sweeps["sweep, BLEU alone"] = [*sweep, "--metrics", "bleu"]
     return Subject(
         "Translation",
         [*stock, "--user-dir", USER_DIR, "--path", args.path, *stock_class_flags(args.path)],
-        {"sweep, every metric": sweep, "sweep, BLEU alone": [*sweep, "--metrics", "bleu"]},
+        sweeps,
         compare_hypotheses,
     )
 
