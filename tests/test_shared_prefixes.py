@@ -15,13 +15,13 @@ from toy import dictionary, lstm_lm
 
 from fairseq_neuron_plugin import ablate
 from fairseq_neuron_plugin.errors import UserError
+from fairseq_neuron_plugin.evaluation import lean_lstm, shared_prefixes
 from fairseq_neuron_plugin.evaluation.evaluator import Intervention
 from fairseq_neuron_plugin.evaluation.language_model import LanguageModelEvaluator
 from fairseq_neuron_plugin.evaluation.prefix_tree import grow_trees
 from fairseq_neuron_plugin.evaluation.shared_prefixes import SharedPrefixes
 from fairseq_neuron_plugin.loading import open_session
 from fairseq_neuron_plugin.models.neuron_lstm_lm import NeuronLSTMLanguageModel
-from fairseq_neuron_plugin.sweeps import lean_lstm, shared_prefixes
 
 EOS = dictionary().eos()
 FIT = ("--tokens-per-sample", "64")
