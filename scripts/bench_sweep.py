@@ -118,7 +118,7 @@ def translation(args: argparse.Namespace, flags: Sequence[str]) -> Subject:
         sweep += ["--reference", args.reference]
     if args.cpu:
         stock, sweep = [*stock, "--cpu"], [*sweep, "--device", "cpu"]
-    sweeps = {"sweep, every metric": sweep}
+    sweeps = {"sweep, usual metrics": sweep}
     if args.bleu_alone:
         sweeps["sweep, BLEU alone"] = [*sweep, "--metrics", "bleu"]
     return Subject(

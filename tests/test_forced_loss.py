@@ -21,7 +21,11 @@ from fairseq_neuron_plugin.evaluation.decoding import Translator
 from fairseq_neuron_plugin.evaluation.evaluator import Intervention
 from fairseq_neuron_plugin.evaluation.forced_loss import ForcedLoss
 from fairseq_neuron_plugin.evaluation.scoring import Scores
-from fairseq_neuron_plugin.evaluation.translation import choose_metrics, translation_evaluator
+from fairseq_neuron_plugin.evaluation.translation import (
+    METRICS,
+    choose_metrics,
+    translation_evaluator,
+)
 from fairseq_neuron_plugin.loading import open_session
 from fairseq_neuron_plugin.projection import Projection
 
@@ -213,7 +217,9 @@ def test_evaluator_of_the_loss_alone(tiny, lstm, monkeypatch, resamples: int) ->
 def test_evaluator_of_everything(tiny) -> None:
     session, _ = opened(tiny.data, tiny.stock, "--max-len-a", "0", "--max-len-b", "6")
     translator = Translator(session, "test")
-    evaluator = translation_evaluator(translator, None, 20, tiny.corpus / "test.de")
+    plain = translation_evaluator(translator, None, 20, tiny.corpus / "test.de")
+    assert plain.metrics == ("bleu", "chrf", "ter")
+    evaluator = translation_evaluator(translator, METRICS, 20, tiny.corpus / "test.de")
     steps: list[int] = []
     (found,) = evaluator.evaluate_together([NOTHING], steps.append)
     assert sum(steps) == len(evaluator) == 101

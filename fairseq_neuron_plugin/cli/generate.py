@@ -40,7 +40,7 @@ def build_parser() -> CommandParser:
         "--metrics",
         metavar="M,...",
         help="of bleu, chrf, ter (all by sacrebleu) and loss (teacher-forced, in bits a symbol, of "
-        "the binarised target; by itself, nothing is translated); default: all",
+        "the binarised target; by itself, nothing is translated); default: bleu,chrf,ter",
     )
     parser.add_argument(
         "--bootstrap",
