@@ -11,7 +11,7 @@ VERSION = re.search(
     (HERE / "fairseq_neuron_plugin" / "version.py").read_text(encoding="utf-8"),
 ).group(1)
 
-COMMANDS = ("extract", "probe", "rank", "analyze", "generate", "eval-lm", "bake")
+COMMANDS = ("extract", "probe", "rank", "analyze", "generate", "eval-lm", "bake", "report", "explore")
 
 setup(
     name="fairseq_neuron_plugin",
@@ -21,7 +21,10 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     packages=find_packages(include=["fairseq_neuron_plugin", "fairseq_neuron_plugin.*"]),
-    package_data={"fairseq_neuron_plugin": ["py.typed"]},
+    package_data={
+        "fairseq_neuron_plugin": ["py.typed"],
+        "fairseq_neuron_plugin.report": ["templates/*.j2", "assets/*"],
+    },
     python_requires=">=3.11",
     # torch 2.6 is the first whose torch.load refuses arbitrary pickles by default.
     install_requires=[
@@ -32,14 +35,16 @@ setup(
         "threadpoolctl",
         "sacrebleu>=2.3",
         "tqdm",
+        "jinja2>=3.1",
     ],
     extras_require={
         # An extra and no requirement: "fairseq" and "fairseq-fixed" own the same folder, so a
         # hard requirement would overwrite a user's own fork.
         "fairseq": ["fairseq-fixed>=0.12.3"],
         "plot": ["matplotlib"],
+        "explore": ["gradio>=6"],
         "text": ["sacremoses", "subword-nmt", "sentencepiece"],
-        "test": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter"],
+        "test": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "selenium"],
     },
     entry_points={
         "console_scripts": [
