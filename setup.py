@@ -11,7 +11,17 @@ VERSION = re.search(
     (HERE / "fairseq_neuron_plugin" / "version.py").read_text(encoding="utf-8"),
 ).group(1)
 
-COMMANDS = ("extract", "probe", "rank", "analyze", "generate", "eval-lm", "bake", "report", "explore")
+COMMANDS = (
+    "extract",
+    "probe",
+    "rank",
+    "analyze",
+    "generate",
+    "eval-lm",
+    "bake",
+    "report",
+    "explore",
+)
 
 setup(
     name="fairseq_neuron_plugin",

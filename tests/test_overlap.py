@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from fairseq_neuron_plugin.analysis import overlap_plot
+from fairseq_neuron_plugin.analysis.heatmap import draw_heatmap
 from fairseq_neuron_plugin.analysis.inputs import Origin, check_same_neurons, unique_names
 from fairseq_neuron_plugin.analysis.overlap import origin, overlap
 from fairseq_neuron_plugin.analysis.overlap_plot import plot_overlap
-from fairseq_neuron_plugin.analysis.pictures import draw_heatmap
 from fairseq_neuron_plugin.errors import UserError
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
 from fairseq_neuron_plugin.ranking import Ranking

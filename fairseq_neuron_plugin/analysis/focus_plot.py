@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..files import StrPath
-from .pictures import picture
+from ..pictures import name_values, picture
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo")
 _LINES = ("--", ":", "-.", (0, (1, 1)))
@@ -18,18 +18,18 @@ def plot_focus(
     mass: float = 0.25,
     groups: Mapping[str, tuple[Sequence[str], float | None]] | None = None,
 ) -> None:
-    """Draw one bar a label and probe, as PNG; probes are told apart by lightness and hatching.
+    """Draw one bar a label and probe; probes are told apart by lightness and hatching.
 
     Args:
         labels: from top to bottom.
         counts: neurons of each label, by probe; None draws nothing.
-        path: the PNG file.
+        path: the file; its ending says whether PNG or SVG.
         mass: the share of the weight mass that they hold, 0 to 1.
         groups: labels and mean of each group; the name stands beside its labels, the mean is a
             line.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: matplotlib is not installed, or another ending.
     """
     groups = groups or {}
     group_of = {label: name for name, (members, _) in groups.items() for label in members}
@@ -40,7 +40,7 @@ def plot_focus(
         for number, (probe, values) in enumerate(counts.items()):
             grey = 0.35 + 0.5 * number / max(1, len(counts) - 1)
             shown = [place for place, value in enumerate(values) if value is not None]
-            axes.barh(
+            bars = axes.barh(
                 [place - 0.4 + (number + 0.5) * bar for place in shown],
                 [values[place] for place in shown],
                 height=bar,
@@ -50,6 +50,7 @@ def plot_focus(
                 linewidth=0.4,
                 label=probe,
             )
+            name_values(bars, [f"{probe}, {labels[place]}: {values[place]}" for place in shown])
         for number, (name, (_, mean)) in enumerate(groups.items()):
             if mean is not None:
                 axes.axvline(

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..files import StrPath
+from ..pictures import name_values, picture
 from .histogram import Distribution
 from .neuron_card import NeuronCard
 from .neuron_places import ProbeWeights
-from .pictures import picture
 from .top_words_plot import draw_words, letters_may_lack
 
 LABELS = 12
 
 
 def plot_neuron_card(card: NeuronCard, path: StrPath) -> None:
-    """Draw histogram and top words, and for each probe the labels with most weight, as PNG.
+    """Draw histogram and top words, and for each probe the labels with most weight.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: matplotlib is not installed, or another ending.
     """
     top = card.top_words
     panels = 2 + len(card.probes)
@@ -48,7 +48,7 @@ def _draw_histogram(axes: Any, found: Distribution) -> None:
 def _draw_weights(axes: Any, found: ProbeWeights) -> None:
     """Signed weights of the labels of which the neuron holds most mass; salient ones are dark."""
     labels = [label for label in found.labels if label.weight][:LABELS]
-    axes.barh(
+    bars = axes.barh(
         range(len(labels)),
         [label.weight for label in labels],
         height=0.75,
@@ -56,6 +56,7 @@ def _draw_weights(axes: Any, found: ProbeWeights) -> None:
         edgecolor="black",
         linewidth=0.4,
     )
+    name_values(bars, [f"{label.label}: weight {label.weight:.3f}" for label in labels])
     if not labels:
         axes.text(0.5, 0.5, "no weight", ha="center", transform=axes.transAxes)
     ticks = [f"{label.label} ({100 * label.share:.1f}%)" for label in labels]

@@ -8,21 +8,22 @@ from math import ceil
 import numpy as np
 
 from ..files import StrPath
+from ..pictures import picture
+from .heatmap import draw_heatmap
 from .overlap import Overlap
-from .pictures import draw_heatmap, picture
 
 _IN_A_ROW = 3
 
 
 def plot_overlap(points: Sequence[Overlap], path: StrPath) -> None:
-    """Draw the share of common neurons in percent, one panel a ``k``, all on one scale, as PNG.
+    """Draw the share of common neurons in percent, one panel a ``k``, all on one scale.
 
     Args:
         points: of the same rankings, at least one.
-        path: the PNG file.
+        path: the file; its ending says whether PNG or SVG.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: matplotlib is not installed, or another ending.
     """
     names = points[0].names
     columns = min(len(points), _IN_A_ROW)

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..files import StrPath
-from .pictures import draw_heatmap, picture
+from ..pictures import picture
+from .heatmap import draw_heatmap
 from .shared import Shared
 
 _WRITTEN = 40  # labels, up to which every cell has its number
 
 
 def plot_shared(table: Shared, names: Sequence[str], path: StrPath) -> None:
-    """Draw the number of neurons that two labels share, as PNG.
+    """Draw the number of neurons that two labels share.
 
     A label's own number stands on the diagonal, in grey: it is no sharing, and would take most of
     the scale. Lines part the properties.
@@ -22,10 +23,10 @@ def plot_shared(table: Shared, names: Sequence[str], path: StrPath) -> None:
     Args:
         table: as found.
         names: of its labels.
-        path: the PNG file.
+        path: the file; its ending says whether PNG or SVG.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: matplotlib is not installed, or another ending.
     """
     common = table.common
     values = np.where(np.eye(len(names), dtype=bool), np.nan, common.astype(np.float64))

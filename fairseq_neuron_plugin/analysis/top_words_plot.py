@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..files import StrPath
-from .pictures import picture
+from ..pictures import name_values, picture
 from .top_words import TopWords
 
 PANELS = 12
@@ -18,15 +18,15 @@ _LETTERS = 22
 
 
 def plot_top_words(found: Sequence[TopWords], names: Sequence[str], path: StrPath) -> None:
-    """Draw one panel a neuron, as PNG; the first twelve neurons.
+    """Draw one panel a neuron; the first twelve neurons.
 
     Args:
         found: at least one neuron.
         names: titles of the panels.
-        path: the PNG file.
+        path: the file; its ending says whether PNG or SVG.
 
     Raises:
-        UserError: matplotlib is not installed.
+        UserError: matplotlib is not installed, or another ending.
     """
     shown = list(zip(found, names, strict=True))[:PANELS]
     columns = min(_COLUMNS, len(shown))
@@ -46,7 +46,7 @@ def plot_top_words(found: Sequence[TopWords], names: Sequence[str], path: StrPat
 def draw_words(axes: Any, top: TopWords) -> None:
     """Bars of the highest words, then of the lowest; the tick of a word holds its count."""
     words = [*top.highest, *reversed(top.lowest)]
-    axes.barh(
+    bars = axes.barh(
         range(len(words)),
         [word.z for word in words],
         height=0.75,
@@ -54,6 +54,7 @@ def draw_words(axes: Any, top: TopWords) -> None:
         edgecolor="black",
         linewidth=0.4,
     )
+    name_values(bars, [f"{word.word}: {word.z:.2f} ({word.count} times)" for word in words])
     ticks = [f"{_shortened(word.word)} ({word.count})" for word in words]
     axes.set_yticks(range(len(words)), ticks)
     axes.set_ylim(len(words) - 0.4, -0.6)

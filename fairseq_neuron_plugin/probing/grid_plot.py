@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError
-from ..files import StrPath, atomic_path
+from ..files import StrPath
+from ..pictures import name_values, picture
 from .grid import Cell, Grid
-
-# The date and the program's name would make two pictures of the same grid differ.
-_METADATA = {"png": {"Software": ""}, "svg": {"Date": None, "Creator": ""}}
 
 
 def plot_grid(grid: Grid, path: StrPath, margin: float | None = 0.01) -> None:
@@ -31,23 +27,11 @@ def plot_grid(grid: Grid, path: StrPath, margin: float | None = 0.01) -> None:
     Raises:
         UserError: matplotlib is not installed, another ending, or a margin below 0.
     """
-    kind = Path(path).suffix.removeprefix(".").lower()
-    if kind not in _METADATA:
-        raise UserError(f"cannot draw {path}: the name must end in .png or .svg")
     picked = None if margin is None else grid.pick(margin)
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "no picture without matplotlib; get it with: pip install fairseq_neuron_plugin[plot]"
-        ) from error
-
     l1 = sorted({cell.l1 for cell in grid.cells})
     l2 = sorted({cell.l2 for cell in grid.cells})
     size = max(3.4, 0.5 * len(l1) + 1.4), max(2.6, 0.42 * len(l2) + 1.6)
-    with rc_context({"svg.hashsalt": "grid", "font.size": 8}):
-        figure = Figure(figsize=(2 * size[0], size[1]), dpi=150, layout="constrained")
+    with picture(path, 2 * size[0], size[1]) as figure:
         panels = figure.subplots(1, 2)
         _draw(panels[0], grid, l1, l2, [cell.accuracy for cell in grid.cells], picked)
         panels[0].set_title("accuracy (%)")
@@ -61,8 +45,6 @@ def plot_grid(grid: Grid, path: StrPath, margin: float | None = 0.01) -> None:
         if not all(cell.converged for cell in grid.cells):
             notes.append("* not converged")
         figure.supxlabel("; ".join(notes), fontsize=7)
-        with atomic_path(path) as partial:
-            figure.savefig(partial, format=kind, metadata=_METADATA[kind])
 
 
 def _draw(
@@ -82,15 +64,17 @@ def _draw(
     for (row, column), cell in zip(places, grid.cells, strict=True):
         # cividis rises evenly in lightness: half way up, black begins to show better than white.
         light = image.norm(table[row, column]) > 0.5
-        axes.text(
+        drawn = axes.text(
             column,
             row,
             f"{table[row, column]:.1f}{'' if cell.converged else '*'}",
             ha="center",
             va="center",
             fontsize=7,
-            color="black" if light else "white",
+            color="#010101" if light else "#fefefe",  # the ground's, whatever the page's
         )
+        name = f"λ1 = {_strength(cell.l1)}, λ2 = {_strength(cell.l2)}"
+        name_values([drawn], [f"{name}: {table[row, column]:.2f}"])
     if picked is not None:
         _frame(axes, l1.index(picked.l1), l2.index(picked.l2))
     axes.set_xticks(range(len(l1)), [_strength(value) for value in l1])

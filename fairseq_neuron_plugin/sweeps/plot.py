@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import UserError
-from ..files import StrPath, atomic_path
+from ..files import StrPath
+from ..pictures import name_values, picture
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -38,11 +38,6 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 _LINES = {"top": "-", "bottom": "--", "random": ":"}
 _GREY = "0.45"
 
-# The date and the program's name would make two pictures of the same sweep differ.
-_METADATA: dict[str, dict[str, Any]] = {
-    "png": {"Software": ""},
-    "svg": {"Date": None, "Creator": ""},
-}
 _WIDTH, _HEIGHT, _LEGEND_LINE, _LETTER = 6.4, 3.9, 0.19, 0.075  # inches
 _LONGEST_NAME = 60  # letters of a legend
 
@@ -104,35 +99,20 @@ def plot_sweep(
     Raises:
         UserError: matplotlib is not installed, another ending, or no row has such a column.
     """
-    kind = Path(path).suffix.removeprefix(".").lower()
-    if kind not in _METADATA:
-        raise UserError(f"cannot draw {path}: the name must end in .png or .svg")
     if not any(metric in row for row in rows):
         raise UserError(f"cannot draw {path}: the sweep has no column {metric!r}")
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "no picture without matplotlib; get it with: pip install fairseq_neuron_plugin[plot]"
-        ) from error
-
     curves = _curves(rows, metric)
     styles = _styles(curves)
     names = [style.label for style in styles]
     columns, lines = _legend_shape([*names, "unablated"])
     size = _WIDTH, _HEIGHT + _LEGEND_LINE * lines
-    # A label is text: "$" is a part of speech in the Penn Treebank, not the start of a formula.
-    with rc_context({"font.size": 9, "text.parse_math": False, "svg.hashsalt": "sweep"}):
-        figure = Figure(figsize=size, dpi=200, layout="constrained")
+    with picture(path, *size, font=9) as figure:
         axes = figure.add_subplot()
         _draw_unablated(axes, rows, metric, baseline)
         for curve, style in zip(curves, styles, strict=True):
-            _draw_curve(axes, curve, style)
+            _draw_curve(axes, curve, style, AXIS_NAMES.get(metric, metric))
         _scale(axes, curves, metric)
         figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize=8)
-        with atomic_path(path) as partial:
-            figure.savefig(partial, format=kind, metadata=_METADATA[kind])
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], metric: str) -> list[_Curve]:
@@ -180,8 +160,8 @@ def _draw_unablated(
         axes.axhline(value, color="black", linewidth=0.6, zorder=1, label="unablated")
 
 
-def _draw_curve(axes: Any, curve: _Curve, style: _Style) -> None:
-    axes.plot(
+def _draw_curve(axes: Any, curve: _Curve, style: _Style, metric: str) -> None:
+    (line,) = axes.plot(
         curve.shares,
         curve.values,
         linestyle=style.line,
@@ -193,11 +173,24 @@ def _draw_curve(axes: Any, curve: _Curve, style: _Style) -> None:
         label=style.label,
         zorder=3,
     )
+    name_values(line, _value_texts(curve, f"{style.label}", metric))
     if len(curve.shares) == 1:  # a band has no width there
         axes.vlines(curve.shares, curve.low, curve.high, color=style.colour, linewidth=1, zorder=2)
     axes.fill_between(
         curve.shares, curve.low, curve.high, color=style.colour, alpha=0.15, linewidth=0, zorder=2
     )
+
+
+def _value_texts(curve: _Curve, name: str, metric: str) -> list[str]:
+    """What each drawn marker stands for; where there is no number there is no marker."""
+    texts = []
+    for share, value, low, high in zip(
+        curve.shares, curve.values, curve.low, curve.high, strict=True
+    ):
+        if np.isfinite(value):
+            band = f" ({low:.4g} to {high:.4g})" if np.isfinite(low) and np.isfinite(high) else ""
+            texts.append(f"{name}: {share:.3g}% ablated, {metric} {value:.4g}{band}")
+    return texts
 
 
 def _scale(axes: Any, curves: Sequence[_Curve], metric: str) -> None:

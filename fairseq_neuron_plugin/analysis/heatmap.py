@@ -1,46 +1,16 @@
-"""What the pictures of analyses have in common. matplotlib is optional."""
+"""A square heatmap, as pictures of analyses have it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import UserError
-from ..files import StrPath, atomic_path
+from ..pictures import name_values
 
-_LARGEST = 60.0  # inches: beyond it a PNG gets too many pixels to be opened
 _GROUND = "0.85"
-
-
-@contextmanager
-def picture(path: StrPath, width: float, height: float) -> Iterator[Any]:
-    """An empty matplotlib figure that becomes a PNG when the block ends.
-
-    Args:
-        path: the PNG file.
-        width: inches; height: inches.
-
-    Raises:
-        UserError: matplotlib is not installed, or the file cannot be written.
-    """
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise UserError(
-            "no picture without matplotlib; get it with: pip install fairseq_neuron_plugin[plot]"
-        ) from error
-    size = min(width, _LARGEST), min(height, _LARGEST)
-    # Labels are text: "$" is a part of speech in the Penn Treebank, not the start of a formula.
-    with rc_context({"font.size": 8, "text.parse_math": False}):
-        figure = Figure(figsize=size, dpi=150, layout="constrained")
-        yield figure
-        with atomic_path(path) as partial:
-            figure.savefig(partial, format="png", metadata={"Software": ""})
 
 
 def draw_heatmap(
@@ -69,15 +39,16 @@ def draw_heatmap(
             value = values[row, column]
             # cividis rises evenly in lightness: half way up, black begins to show better.
             light = np.isnan(value) or image.norm(value) > 0.5
-            axes.text(
+            drawn = axes.text(
                 column,
                 row,
                 text,
                 ha="center",
                 va="center",
                 fontsize=7,
-                color="black" if light else "white",
+                color="#010101" if light else "#fefefe",  # the ground's, whatever the page's
             )
+            name_values([drawn], [f"{names[row]}, {names[column]}: {text}"])
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 6 else 30)
     if len(names) <= 6:
         for tick in axes.get_xticklabels():
