@@ -107,6 +107,9 @@ step "$run/sweep/sweep.png" "sweep" $bin/fairseq-neuron-generate "$run/bin.A" \
     --ranking "$run/linguistic.json" "$run/cross-model.json" --ablate 0,5%,10%,20%,40% \
     --order top,bottom --output-dir "$run/sweep"
 
+echo "5. a page of it all"
+step "$run/report.html" "report" $bin/fairseq-neuron-report "$run" --output "$run/report.html"
+
 echo
 echo "part of speech, test accuracy and what is left of it with few neurons:"
 head -n 5 "$run/probe.pos.log"
@@ -120,3 +123,4 @@ echo "BLEU while neurons are ablated:"
 sed -n '/^ranking/,/^picture/p' "$run/sweep.png.log" | sed '/^picture/d'
 echo
 echo "picture: $run/sweep/sweep.png"
+echo "page:    $run/report.html"

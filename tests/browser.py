@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(driver_path))
+    driver.get("about:blank")
     try:
         yield driver
     finally:
@@ -51,12 +53,12 @@ def open_file(driver: Any, path: Path) -> None:
 
 def logs_of(driver: Any) -> tuple[list[str], list[str]]:
     """Console messages, and addresses that were asked for, since the last call."""
-    import json
-
     console = [f"{entry['level']}: {entry['message']}" for entry in driver.get_log("browser")]
     requests = []
     for entry in driver.get_log("performance"):
         event = json.loads(entry["message"])["message"]
         if event["method"] == "Network.requestWillBeSent":
-            requests.append(event["params"]["request"]["url"])
+            address = event["params"]["request"]["url"]
+            if not address.startswith(("chrome:", "data:")):  # the browser's own first page
+                requests.append(address)
     return console, requests
