@@ -58,12 +58,14 @@ class Figure:
         svg: a whole ``<svg>`` element from `figures`; the only thing in a document that is HTML.
         alternative: the picture in a sentence, for who cannot see it.
         numbers: what is drawn, folded away below it; None if a table beside it has them.
+        folded: whether the picture itself is folded away, behind its caption.
     """
 
     caption: str
     svg: str
     alternative: str
     numbers: Table | None = None
+    folded: bool = False
 
 
 @dataclass(frozen=True)
