@@ -67,10 +67,12 @@ def model_section(inputs: Inputs, models: ModelNames) -> Section:
     layers: dict[str, str] = {}
     for store in inputs.stores:
         layers.setdefault(store.content.model_sha256 or "", store.content.layers.describe())
-    others = [probe.content for probe in inputs.probes], [each.content for each in inputs.rankings]
-    for found in (*others[0], *others[1]):
-        if found.space is not None:
-            layers.setdefault(found.model or "", found.space.describe())
+    for probe in inputs.probes:
+        if probe.content.space is not None:
+            layers.setdefault(probe.content.model or "", probe.content.space.describe())
+    for ranking in inputs.rankings:
+        if ranking.content.space is not None:
+            layers.setdefault(ranking.content.model or "", ranking.content.space.describe())
     if models.all:
         rows = [(name, sha256[:12], layers.get(sha256)) for sha256, name in models.all.items()]
         columns = (
