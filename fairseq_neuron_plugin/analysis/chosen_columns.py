@@ -65,21 +65,30 @@ class ChosenColumns:
 
     def gathered(self) -> Array:
         """All rows in memory, in the matrix's own type: ``[chosen neurons, tokens]``."""
-        found: Array | None = None
-        for number, rows in enumerate(row_blocks((self.X.shape[0], self.X.shape[1])), start=1):
-            block = self[rows]
-            if found is None:
-                found = np.empty(self.shape[::-1], block.dtype)
-            found[:, rows] = block.T
+        dtype = np.asarray(self.X[0:1]).dtype
+        found = np.empty(self.shape[::-1], dtype)
+        blocks = row_blocks((self.X.shape[0], self.X.shape[1]), dtype.itemsize)
+        for number, rows in enumerate(blocks, start=1):
+            found[:, rows] = self[rows].T
             if number % HELD_BLOCKS == 0:
                 self.release()
         self.release()
-        assert found is not None  # the matrix has rows
         return found
 
 
-def in_groups(neurons: Sequence[int], bytes_each: int) -> Iterator[Sequence[int]]:
-    """Cut neurons into groups for which arrays of so many bytes a neuron fit into memory."""
-    size = max(1, GATHER_BYTES // max(1, bytes_each))
+def in_groups(
+    neurons: Sequence[int], bytes_each: int, bytes_in_all: int | None = None
+) -> Iterator[Sequence[int]]:
+    """Cut neurons into groups for which arrays of so many bytes a neuron fit into memory.
+
+    They are as few groups as can be, of about the same size.
+
+    Args:
+        neurons: flat ids.
+        bytes_each: that one neuron takes.
+        bytes_in_all: that a group may take; default `GATHER_BYTES`.
+    """
+    most = max(1, (bytes_in_all or GATHER_BYTES) // max(1, bytes_each))
+    size = -(-len(neurons) // max(1, -(-len(neurons) // most))) or 1
     for start in range(0, len(neurons), size):
         yield neurons[start : start + size]

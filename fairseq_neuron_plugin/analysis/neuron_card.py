@@ -26,6 +26,8 @@ from .neuron_places import (
 from .selection import refuse_other_neurons
 from .top_words import TopWords, top_words, words_of
 
+HELD_BYTES = 256 * 2**20  # of activations: every reading of a store takes long
+
 
 @dataclass(frozen=True)
 class CardSettings:
@@ -83,7 +85,7 @@ def neuron_cards(
 ) -> list[NeuronCard]:
     """Cards of neurons, in the order given.
 
-    Reads the store once for as many neurons as fit into 128 MiB, and no more than that is held.
+    Reads the store once for as many neurons as fit into 256 MiB, and no more than that is held.
 
     Args:
         store: the activations.
@@ -106,7 +108,7 @@ def neuron_cards(
         refuse_other_neurons(f"probe {name}", probe.space, probe.model, width, store)
     words = words_of(store, chosen.lowercase)
     cards: list[NeuronCard] = []
-    for group in in_groups(neurons, len(store) * store.array.dtype.itemsize):
+    for group in in_groups(neurons, len(store) * store.array.dtype.itemsize, HELD_BYTES):
         gathered = ChosenColumns(store.array, group).gathered()
         of_words = top_words(gathered.T, words, min_count=chosen.min_count, amount=chosen.words)
         for neuron, values, found in zip(group, gathered, of_words, strict=True):

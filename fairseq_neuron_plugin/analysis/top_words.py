@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -108,8 +109,8 @@ def top_words(
 
 def words_of(store: Activations, lowercase: bool = False) -> Coded:
     """The word of each row of a store; ``lowercase`` makes case variants one word."""
-    words = (word for sentence in store.sentences for word in sentence)
-    return Coded.of(word.lower() for word in words) if lowercase else Coded.of(words)
+    words = chain.from_iterable(store.sentences)
+    return Coded.of(map(str.lower, words) if lowercase else words)
 
 
 def frequent_words(words: Coded, min_count: int) -> npt.NDArray[np.intp]:

@@ -73,7 +73,7 @@ class Translator:
         _check_flags(session)
         self.session = session
         self._bpe = session.build_bpe()
-        self._tokenizer = _build_tokenizer(session)
+        self._tokenizer = build_tokenizer(session)
         if isinstance(split, str):
             self.dataset = session.load_split(split)
             samples = collate(session, self.dataset)
@@ -242,7 +242,7 @@ def _finite_scores() -> Iterator[None]:
         ) from error
 
 
-def _build_tokenizer(session: Session) -> Any:
+def build_tokenizer(session: Session) -> Any:
     """fairseq's tokenizer of ``--tokenizer``, or None."""
     given = session.cfg.tokenizer
     try:
