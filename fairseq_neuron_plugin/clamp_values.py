@@ -18,26 +18,26 @@ MEAN = "mean"
 BLOCK_ROWS = 8192
 
 
-def parse_value(text: str) -> float | None:
-    """The number that a text stands for; None for ``mean``.
+def parse_value(text: str | float) -> float | None:
+    """The number that is meant; None for ``mean``.
 
     Raises:
         UserError: neither ``mean`` nor a finite number.
     """
-    if text.strip() == MEAN:
+    if isinstance(text, str) and text.strip() == MEAN:
         return None
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= torch.finfo(torch.float32).max:
         raise UserError(
             f"neurons can be held at finite values only: a number, or mean; not {text!r}"
         )
     return value
 
 
-def number_or_store(text: str, acts: StrPath | None) -> float | Activations:
+def number_or_store(text: str | float, acts: StrPath | None) -> float | Activations:
     """What ``--ablate-value`` and ``--ablate-acts`` say: a number, or the store of the means.
 
     Raises:

@@ -149,9 +149,12 @@ def remove_leftovers(folder: StrPath, name: str | None = None) -> None:
 def refuse_existing(path: StrPath, what: str) -> None:
     """`UserError` unless ``path`` is free or an empty folder."""
     target = Path(path)
-    if target.is_dir() and not any(target.iterdir()):
-        return
-    if target.exists():
+    try:
+        empty = target.is_dir() and not any(target.iterdir())
+        taken = target.exists() and not empty
+    except OSError as error:
+        raise UserError(f"cannot open {what} {target}: {error.strerror or error}") from error
+    if taken:
         raise UserError(f"{what} {target} holds another run already; choose another or remove it")
 
 

@@ -192,7 +192,7 @@ class Session:
 
     def load_split(self, split: str) -> Any:
         """A binarised split of the data folder."""
-        with user_errors(f"data folder {self.cfg.task.data}"):
+        with user_errors(f"split {split} of the data folder {self.cfg.task.data}"):
             self.task.load_dataset(split, task_cfg=self.saved_task_cfg)
         return self.task.dataset(split)
 

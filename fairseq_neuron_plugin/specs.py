@@ -13,6 +13,8 @@ from .errors import UserError
 from .neurons import Layer, NeuronSpace, choose_layers
 from .ranking import Ranking
 
+_LARGEST = float(torch.finfo(torch.float32).max)  # models compute in float32 at most
+
 
 def parse_spec(
     spec: str, available: Sequence[Layer], globs: str | None = None
@@ -101,7 +103,7 @@ def _finite(text: str, part: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= _LARGEST:
         raise UserError(f"a neuron can be set to a finite number only, not {text!r} ({part})")
     return value
 

@@ -202,7 +202,8 @@ def test_sweep_or_control(capsys, flags, message: str) -> None:
         (("--set", "1=1", "--input", "LATIN-1"), "latin-1.en is not UTF-8 (byte 3)"),
         (("--set", "1=1", "--metrics", "loss"), "--metrics loss is for a sweep"),
         (("--set", "1=1", "--input", "TEXT", "--metrics", "bleu"), "give --reference FILE"),
-        (("--set", "0-47=1e39", "--input", "TEXT"), "at too large a value?"),
+        (("--set", "0-47=3e38", "--input", "TEXT"), "at too large a value?"),
+        (("--set", "3=1e39", "--input", "TEXT"), "a finite number only"),
     ],
 )
 def test_refusals(tiny: TinyModels, tmp_path, flags, message: str) -> None:

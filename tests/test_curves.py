@@ -87,6 +87,7 @@ def test_scores_stay_with_their_neurons(path) -> None:
         (["P:label=ADJ"], None, "pos.json: the linguistic ranking has no label 'ADJ'"),
         (["P"], "VERB,ADJ", "has no label 'ADJ'"),
         (["P"], " ,", "names no label"),
+        (["P:label=VERB"], "NOUN", "--label NOUN does nothing"),
         (["P", "P"], None, "two curves are called pos"),
         (["P:label=VERB", "P"], "VERB", "two curves are called pos.VERB"),
         (["P:top:5"], None, "the file alone is wanted"),

@@ -13,6 +13,7 @@ import pytest
 from tiny_models import USER_DIR, WIDTH, TinyModels, call, run
 from tiny_zoo import Zoo
 
+from fairseq_neuron_plugin.cli.generate import looks_tokenised
 from fairseq_neuron_plugin.evaluation.decoding import Translator
 from fairseq_neuron_plugin.evaluation.scoring import Scorer
 from fairseq_neuron_plugin.evaluation.translation import TranslationEvaluator
@@ -219,6 +220,11 @@ def test_validate_and_interactive_ablate(tiny) -> None:
         (("--print-alignment",), "does without --print-alignment"),
         (("--results-path", "nowhere"), "does without --results-path"),
         (("--scoring", "chrf"), "does without --scoring"),
+        (("--retain-dropout",), "does without --retain-dropout"),
+        (("--min-len", "30", "--max-len-b", "5"), "--min-len is larger than the longest"),
+        (("--ablate-value", "1e39"), "finite values only"),
+        (("--gen-subset", "tset"), "split tset of the data folder"),
+        (("--output-dir", "x" * 300), "cannot open"),
     ],
 )
 def test_flags_that_a_sweep_refuses(tiny, rankings, tmp_path, flags, message) -> None:
@@ -349,3 +355,16 @@ def test_a_language_model_does_not_translate(zoo: Zoo, rankings, tmp_path) -> No
     )
     assert refused.returncode == 2
     assert "a language model does not translate" in refused.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("data", "raw", "found"),
+    [
+        (["Ich weiß .", "Ja ."], ["Ich weiß.", "Ja."], True),
+        (["Ich weiß .", "Ja ."], ["Ich weiß .", "Ja ."], False),
+        (["Ich weiß.", "Ja."], ["Ich weiß.", "Ja."], False),
+        (["ich weiß", "ja"], ["Ich weiß.", "Ja."], False),
+    ],
+)
+def test_tokenised_data_beside_a_raw_reference(data, raw, found) -> None:
+    assert looks_tokenised(data, raw) is found

@@ -56,7 +56,8 @@ def check_arguments(parser: argparse.ArgumentParser, args: argparse.Namespace) -
             if getattr(args, flag[2:].replace("-", "_")) is None
         ]
         if missing:
-            parser.error(f"the following arguments are required: {', '.join(missing)}")
+            hint = "; or --set, to translate --input" if args.input is not None else ""
+            parser.error(f"the following arguments are required: {', '.join(missing)}{hint}")
         if args.input is not None:
             parser.error("--input goes with --set; a sweep evaluates a split")
         return

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..files import read_lines
 from ..sweeps.curves import read_curves
 from .common import CommandParser, quiet_fairseq, run_command
 from .control import add_control_arguments, check_arguments, run_control
@@ -80,8 +82,29 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
         run_control(args, session, metrics, PROG)
         return
     translator = Translator(session, args.gen_subset)
+    if (
+        args.reference
+        and translator.pairs.tgt is not None
+        and looks_tokenised(translator.references(), read_lines(args.reference, "reference"))
+    ):
+        print(
+            f"{PROG}: note: the data is tokenised and {args.reference} is not: chrF and TER are "
+            "wrong unless --tokenizer (moses, say) detokenises the translations",
+            file=sys.stderr,
+        )
     evaluator = translation_evaluator(translator, metrics, args.bootstrap, args.reference)
     sweep(args, evaluator, rankings, PROG, "sentences", evaluator.columns[0])
+
+
+def looks_tokenised(data: Sequence[str], raw: Sequence[str]) -> bool:
+    """Whether sentences of the data end in a period that stands alone, and those of a text do not.
+
+    Args:
+        data: targets as the model's translations will look.
+        raw: references to score against.
+    """
+    ends = [sum(line.endswith(" .") for line in lines) for lines in (data, raw)]
+    return ends[0] >= 0.1 * len(data) and ends[1] < 0.5 * ends[0]
 
 
 if __name__ == "__main__":

@@ -235,6 +235,11 @@ def _finite_scores() -> Iterator[None]:
     try:
         yield
     except AssertionError as error:
+        if "min_len cannot be larger" in str(error):
+            raise UserError(
+                "--min-len is larger than the longest translation that --max-len-a and --max-len-b "
+                "allow"
+            ) from error
         if not re.fullmatch(r"\d+ < \d+", str(error)):
             raise
         raise UserError(

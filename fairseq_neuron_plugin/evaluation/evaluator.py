@@ -125,6 +125,9 @@ def refuse_flags(cfg: Any, given: Mapping[str, Any]) -> None:
         "--distributed-rank": run.distributed_rank != usual.distributed_rank,
         "--skip-invalid-size-inputs-valid-test": cfg.dataset.skip_invalid_size_inputs_valid_test,
         "--results-path": cfg.common_eval.results_path,
+        # Random numbers depend on what was evaluated before: results would depend on the schedule.
+        "--retain-dropout": getattr(cfg.generation, "retain_dropout", False),
+        "--retain-dropout-modules": getattr(cfg.generation, "retain_dropout_modules", None),
     }
     for flag, value in {**everywhere, **given}.items():
         if value:

@@ -117,8 +117,9 @@ class LanguageModelEvaluator(Evaluator):
         resampled: dict[str, FloatArray] = {}
         if self._resampling is not None:
             losses = self._resampling.scores(statistics, _loss)
-            with np.errstate(over="ignore"):
-                resampled = {"loss": losses, "perplexity": np.exp2(losses)}
+            if losses.max() > 1000:
+                raise UserError(f"the loss is {loss:g}: its perplexity has no finite interval")
+            resampled = {"loss": losses, "perplexity": np.exp2(losses)}
             for metric, found in resampled.items():
                 numbers[f"{metric}_low"], numbers[f"{metric}_high"] = interval(found)
         numbers |= {"tokens": int(self._words.sum()), "sentences": len(self._lines)}

@@ -15,7 +15,7 @@ _METRICS = ("bleu", "perplexity", "loss", "chrf", "ter", "length_ratio", "runawa
 _HELP = {
     "length_ratio": "words of the translations over words of the references",
     "empty": "share of translations without a word",
-    "runaway": "share of translations that the length limit ended",
+    "runaway": "share of translations that reached the length limit",
 }
 
 

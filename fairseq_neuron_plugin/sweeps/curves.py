@@ -30,11 +30,14 @@ def read_curves(given: Sequence[str], labels: str | None = None) -> dict[str, Ra
             them, and none of its own.
 
     Raises:
-        UserError: no ranking, no such label, or two curves of one name.
+        UserError: no ranking, no such label, labels that no file stands for, or two curves
+            of one name.
     """
     names = None if labels is None else [part.strip() for part in labels.split(",")]
     if names is not None and not all(names):
         raise UserError(f"--label {labels!r} names no label; write for example VERB,NOUN")
+    if names is not None and all(_selection(text) for text in map(str, given)):
+        raise UserError(f"--label {labels} does nothing: every ranking has a label of its own")
     load = cache(Ranking.load)
     curves: dict[str, Ranking] = {}
     origins: dict[str, str] = {}
@@ -85,13 +88,19 @@ def of_label(ranking: Ranking, label: str) -> Ranking:
 def _each(given: Sequence[str], labels: Sequence[str] | None) -> Iterator[tuple[str, str | None]]:
     """File and label of each curve."""
     for text in map(str, given):
-        selection = re.fullmatch(r"(.+?\.json):label=(.*)", text, re.DOTALL)
-        if selection and not os.path.exists(text):  # False also for what is too long a name
+        selection = _selection(text)
+        if selection:
             yield selection[1], selection[2]
         elif labels is None:
             yield text, None
         else:
             yield from ((text, label) for label in dict.fromkeys(labels))
+
+
+def _selection(text: str) -> re.Match[str] | None:
+    """File and label of ``R.json:label=VERB``."""
+    found = re.fullmatch(r"(.+?\.json):label=(.*)", text, re.DOTALL)
+    return found if found and not os.path.exists(text) else None  # also for what is too long a name
 
 
 def _file_part(ranking: Ranking, label: str) -> str:

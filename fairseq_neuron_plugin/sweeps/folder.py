@@ -161,6 +161,8 @@ class SweepFolder:
             names = []
         except NotADirectoryError as error:
             raise UserError(f"{self.path} is no folder; choose another") from error
+        except OSError as error:
+            raise UserError(f"cannot open {self.path}: {error.strerror or error}") from error
         if _RESULT in names:
             self._take_result(self._read(_RESULT))
             return

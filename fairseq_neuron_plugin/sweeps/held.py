@@ -44,7 +44,7 @@ class HeldAt:
 
 
 def read_held(
-    value: str, acts: StrPath | None, used: Sequence[str], layers: Sequence[Layer]
+    value: str | float, acts: StrPath | None, used: Sequence[str], layers: Sequence[Layer]
 ) -> HeldAt:
     """What ``--ablate-value`` and ``--ablate-acts`` say.
 

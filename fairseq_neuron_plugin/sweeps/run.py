@@ -56,7 +56,7 @@ def plan_sweep(
     rankings: Mapping[str, Ranking],
     amounts: str,
     orders: Sequence[str],
-    value: str,
+    value: str | float,
     scope: str,
     split: str,
     acts: StrPath | None = None,
