@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import tempfile
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from ..errors import UserError
+from ..files import write_text
 from ..interventions import list_layers
 from ..report.colours import coloured_words, heat_css, visible
+from ..signature import short_hash
 from ..specs import parse_settings
 from .engine import Engine, Known, SentenceActivations, format_settings, plain_range
 
@@ -81,31 +86,29 @@ def build_page(engine: Engine, command: Sequence[str], example: str = "") -> Any
             lines=2,
             elem_id="keep",
         )
-        _wire(
-            gr,
-            engine,
-            command,
-            (
-                sentence,
-                go,
-                source,
-                neuron,
-                coloured,
-                value,
-                hold,
-                release,
-                held,
-                before,
-                after,
-                keep,
-            ),
-        )
+        save = gr.DownloadButton("Save the held neurons", elem_id="save")
+        parts = (sentence, go, source, neuron, coloured, value, hold, release, held)
+        _wire(gr, engine, command, (*parts, before, after, keep, save))
     return page
 
 
 def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any]) -> None:
     """Say what happens when; every answer is made from what stands on the page, nothing else."""
-    sentence, go, source, neuron, coloured, value, hold, release, held, before, after, keep = parts
+    (
+        sentence,
+        go,
+        source,
+        neuron,
+        coloured,
+        value,
+        hold,
+        release,
+        held,
+        before,
+        after,
+        keep,
+        save,
+    ) = parts
     told = _told(gr)
 
     @told(4)
@@ -122,12 +125,13 @@ def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any])
             gr.skip(),
         ]
 
-    @told(3)
+    @told(4)
     def translate(text: str, settings: str) -> list[Any]:
         found = engine.translate(text, settings)
         return [
             *show_translations(found.before[0], found.after[0]),
             same_command(engine, command, text, settings),
+            gr.update(value=save_settings(settings)),
         ]
 
     def change(text: str, name: str, number: float, keeps: bool) -> str:
@@ -143,7 +147,7 @@ def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any])
     releasing = told(1)(lambda text, name: [change(text, name, 0.0, False)])
     seen = {"inputs": [sentence, source, neuron], "outputs": [neuron, coloured, value, keep]}
     afresh = {"inputs": [sentence, source], "outputs": [neuron, coloured, value, keep]}
-    done = {"inputs": [sentence, held], "outputs": [before, after, keep]}
+    done = {"inputs": [sentence, held], "outputs": [before, after, keep, save]}
 
     def look_afresh(text: str, by: str) -> Any:
         return look(text, by, None)
@@ -287,6 +291,14 @@ def same_command(engine: Engine, command: Sequence[str], sentence: str, settings
         )
         text += f"\n--ablate {shlex.quote(spec)}"
     return text
+
+
+def save_settings(settings: str) -> str:
+    """A file for `split_settings`' text, to be downloaded; the name is the same each time."""
+    folder = Path(tempfile.gettempdir()) / f"neuron-explorer-{os.getpid()}" / short_hash(settings)
+    path = folder / "neurons.set"
+    write_text(path, f"{settings.strip()}\n")
+    return str(path)
 
 
 def _orders(engine: Engine) -> dict[str, tuple[str, str | None]]:

@@ -24,13 +24,17 @@ def build_app(page: Any, token: str, port: int) -> Any:
         port: that it is served on.
     """
     import gradio as gr
-    from fastapi import FastAPI
+    from fastapi import FastAPI, Response
+    from fastapi.responses import JSONResponse
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from .page import CSS
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"], www_redirect=False)
+    # Browsers ask for these at the root; they say nothing.
+    app.get("/manifest.json")(lambda: JSONResponse({"name": "Neurons"}))
+    app.get("/favicon.ico")(lambda: Response(status_code=204))
     page.queue(default_concurrency_limit=1, api_open=False)
     return gr.mount_gradio_app(
         app,
