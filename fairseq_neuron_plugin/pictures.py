@@ -10,10 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
+
+import numpy as np
+import numpy.typing as npt
 
 from .errors import UserError
 from .files import StrPath, atomic_path
+from .svg import DARK, LIGHT, finished_svg, marks_id
 
 FORMATS = ("png", "svg")
 _LARGEST = 60.0  # inches: beyond it a PNG gets too many pixels to be opened
@@ -22,11 +25,8 @@ _METADATA: dict[str, dict[str, Any]] = {
     "png": {"Software": ""},
     "svg": {"Date": None, "Creator": ""},
 }
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
-_PROLOG = '<?xml version="1.0" encoding="utf-8"?>\n'
-_VALUES = "values\x1f"
-_SHAPES = {f"{{{_SVG}}}use", f"{{{_SVG}}}path", f"{{{_SVG}}}text"}
+_NO_VALUE = "0.85"
+_LEVELS = 40  # of a colour scale; from 50 on matplotlib draws the bar as an image
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def picture(path: StrPath, width: float, height: float, font: float = 8) -> Iter
 
         with picture("focus.svg", 5, 3) as figure:
             bars = figure.add_subplot().bar(names, counts)
-            name_values(bars, [f"{name}: {count}" for name, count in zip(names, counts)])
+            name_values(bars, [f"{name}: {count}" for name, count in zip(names, counts)], counts)
     """
     kind = Path(path).suffix.removeprefix(".").lower()
     if kind not in FORMATS:
@@ -70,55 +70,99 @@ def picture(path: StrPath, width: float, height: float, font: float = 8) -> Iter
         with atomic_path(path) as partial:
             figure.savefig(partial, format=kind, metadata=_METADATA[kind])
             if kind == "svg":
-                partial.write_text(_with_titles(partial.read_text("utf-8")), "utf-8")
+                partial.write_text(finished_svg(partial.read_text("utf-8")), "utf-8")
 
 
-def name_values(artists: Any, texts: Sequence[str]) -> None:
+def name_values(artists: Any, texts: Sequence[str], values: Sequence[float]) -> None:
     """Say what marks stand for; an SVG shows it when one points at them.
 
     Args:
-        artists: a line with one marker for each text, or as many bars, texts or patches.
+        artists: a line or collection with one mark for each text, or as many bars, texts, patches.
         texts: one for each mark.
+        values: the number that each stands for, for programs that read the SVG; NaN: none.
     """
+    marks = list(zip(values, texts, strict=True))
     if hasattr(artists, "set_gid"):
-        artists.set_gid(_VALUES + "\x1f".join(map(_printable, texts)))
+        artists.set_gid(marks_id(marks))
         return
-    for artist, text in zip(artists, texts, strict=True):
-        artist.set_gid(_VALUES + _printable(text))
+    for artist, mark in zip(artists, marks, strict=True):
+        artist.set_gid(marks_id([mark]))
 
 
-def _printable(text: str) -> str:
-    """Without what XML cannot hold."""
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
+def colour_bar(cells: Any, axes: Any, label: str = "", shrink: float = 0.9) -> None:
+    """The scale of `draw_cells`.
 
-
-def _with_titles(svg: str) -> str:
-    """Turn the ids that `name_values` gave into titles of the marks, with class ``mark``."""
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _XLINK)
-    root = ElementTree.fromstring(svg.replace("\x1f", "&#x241F;"))
-    for group in root.iter(f"{{{_SVG}}}g"):
-        name = group.get("id", "")
-        if not name.startswith(_VALUES.replace("\x1f", "\u241f")):
-            continue
-        del group.attrib["id"]
-        texts = name.split("\u241f")[1:]
-        for mark, text in zip(_marks(group, len(texts)), texts, strict=False):
-            mark.set("class", "mark")
-            ElementTree.SubElement(mark, f"{{{_SVG}}}title").text = text
-    for metadata in root.findall(f"{{{_SVG}}}metadata"):  # empty but for its namespaces
-        root.remove(metadata)
-    return f"{_PROLOG}{ElementTree.tostring(root, encoding='unicode')}\n"
-
-
-def _marks(group: ElementTree.Element, count: int) -> list[ElementTree.Element]:
-    """The elements of a group that stand for values: the last so many shapes.
-
-    (The shape of a marker, in ``defs``, and the line through the markers come before them.)
+    Args:
+        cells: what that returned.
+        axes: beside which it stands, one or several.
+        label: what the colours mean.
+        shrink: its height, as a share of the axes'.
     """
-    hidden = {shape for defs in group.iter(f"{{{_SVG}}}defs") for shape in defs.iter()}
-    shapes = [each for each in group.iter() if each.tag in _SHAPES and each not in hidden]
-    uses = [shape for shape in shapes if shape.tag == f"{{{_SVG}}}use"]
-    return (uses or shapes)[-count:]
+    bar = cells.figure.colorbar(cells, ax=axes, shrink=shrink, aspect=30, label=label)
+    bar.solids.set_edgecolor("face")  # or the ground would shine through between its steps
+
+
+def draw_cells(
+    axes: Any,
+    values: npt.NDArray[np.float64],
+    texts: Sequence[Sequence[str]],
+    titles: Sequence[Sequence[str]],
+    limits: tuple[float, float],
+    font: float = 7,
+) -> Any:
+    """The cells of a heatmap; dark is low, light is high, in greyscale print too.
+
+    Args:
+        axes: to draw on; cell ``[row, column]`` is centred at x = column, y = row.
+        values: ``[rows, columns]``; NaN is grey.
+        texts: what stands in the cells, ``[rows][columns]``.
+        titles: what is said of them, ``[rows][columns]``; a cell without is not drawn.
+        limits: the ends of the scale.
+        font: size of the texts in points.
+
+    Returns:
+        What `colour_bar` needs.
+    """
+    from matplotlib import colormaps
+    from matplotlib.collections import PathCollection
+    from matplotlib.colors import Normalize
+    from matplotlib.path import Path as Outline
+    from matplotlib.transforms import AffineDeltaTransform
+
+    places = [place for place in np.ndindex(values.shape) if titles[place[0]][place[1]]]
+    rows, columns = np.array(places).T
+    shown = np.ma.masked_invalid(values[rows, columns])
+    # Not an image: in an SVG cells are sharp at any size, and each has its value.
+    cells = PathCollection(
+        [Outline([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], closed=False)],
+        offsets=np.column_stack([columns, rows]),
+        offset_transform=axes.transData,
+        cmap=colormaps["cividis"].resampled(_LEVELS).with_extremes(bad=_NO_VALUE),
+        norm=Normalize(*limits),
+        array=shown,
+        antialiaseds=False,  # or the ground would shine through between them
+        linewidths=0,
+        clip_on=False,
+    )
+    cells.set_transform(AffineDeltaTransform(axes.transData))
+    name_values(
+        cells, [titles[row][column] for row, column in places], shown.filled(np.nan).tolist()
+    )
+    axes.add_collection(cells, autolim=False)
+    axes.set_xlim(-0.5, values.shape[1] - 0.5)
+    axes.set_ylim(-0.5, values.shape[0] - 0.5)
+    for row, column in places:
+        # cividis rises evenly in lightness: half way up, dark begins to show better.
+        value = float(values[row, column])
+        light = np.isnan(value) or value > sum(limits) / 2
+        if texts[row][column]:
+            axes.text(
+                column,
+                row,
+                texts[row][column],
+                ha="center",
+                va="center_baseline",
+                fontsize=font,
+                color=DARK if light else LIGHT,
+            )
+    return cells

@@ -76,7 +76,7 @@ def make_plan(counts: Sequence[int] = (0, 2, 5, 8), neurons: int = 8) -> SweepPl
 
 
 def content(folder: Path) -> dict[str, object]:
-    """Everything in a sweep's folder but the seconds; ``sweep.png`` left out."""
+    """Everything in a sweep's folder but the seconds; pictures left out."""
     found: dict[str, object] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
@@ -89,7 +89,7 @@ def content(folder: Path) -> dict[str, object]:
             lines = path.read_text().splitlines()
             assert lines[0].endswith(",seconds")
             found[name] = [line.rpartition(",")[0] for line in lines]
-        elif path.is_file() and name != "sweep.png":
+        elif path.is_file() and name not in ("sweep.png", "sweep.svg"):
             found[name] = path.read_bytes()
     return found
 

@@ -428,6 +428,30 @@ def test_without_matplotlib_the_tables_are_written(folder, tmp_path, capsys, mon
 
 
 @pytest.mark.parametrize("line", LINES)
+def test_formats(folder, tmp_path, capsys, line):
+    """Both at once, one picture each; the tables are the same."""
+    name = line.split()[0]
+    for number, formats in enumerate(("png,svg", "SVG, svg", "png")):
+        output = tmp_path / str(number)
+        assert run(*line.format(d=folder).split(), "--output-dir", output, "--format", formats) == 0
+        found = {path.name for path in output.iterdir() if path.suffix in (".png", ".svg")}
+        assert found == {f"{name}.{kind.strip().lower()}" for kind in formats.split(",")}
+    for kind, number in (("png", 2), ("svg", 1)):
+        one, two = (tmp_path / folder / f"{name}.{kind}" for folder in ("0", str(number)))
+        assert one.read_bytes() == two.read_bytes()
+    assert (tmp_path / "0/analysis.json").read_bytes() == (
+        tmp_path / "2/analysis.json"
+    ).read_bytes()
+    capsys.readouterr()
+    arguments = line.format(d=folder).split()
+    refused = fails(capsys, *arguments, "--format", "svg")
+    assert "--format does not apply without --output-dir" in refused
+    refused = fails(capsys, *arguments, "--output-dir", tmp_path / "x", "--format", "png,pdf")
+    assert "must be png or svg, not 'pdf'" in refused
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("line", LINES)
 def test_without_a_folder_nothing_is_written(folder, tmp_path, capsys, monkeypatch, line):
     monkeypatch.chdir(tmp_path)
     assert run(*line.format(d=folder).split()) == 0

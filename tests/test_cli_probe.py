@@ -264,6 +264,31 @@ def test_chosen_number_of_sentences_and_balance(given):
     assert "balance:rarest" in result["signature"]
 
 
+def test_format_of_the_grid(given, capsys):
+    folder, (_, labels, _), _ = given
+    grid = ("--labels", labels, *MILD, "--grid", "1e-2")
+
+    def pictures(*formats):
+        probe(folder, *grid, *formats)
+        return {path.name for path in (folder / "probe").glob("grid.*g")}
+
+    assert pictures("--format", "svg") == {"grid.svg"}
+    drawn = (folder / "probe" / "grid.svg").read_bytes()
+    result = (folder / "probe" / "result.json").read_bytes()
+    assert pictures() == {"grid.svg"}
+    # A finished probe gets what it lacks, and keeps the rest.
+    assert pictures("--format", "png,svg") == {"grid.svg", "grid.png"}
+    assert (folder / "probe" / "result.json").read_bytes() == result
+    (folder / "probe" / "grid.svg").unlink()
+    assert pictures("--format", "svg") == {"grid.svg", "grid.png"}
+    assert (folder / "probe" / "grid.svg").read_bytes() == drawn
+    line = fails(
+        *(capsys, folder / "acts", "--labels", labels, "--save-dir", folder / "x"),
+        *("--format", "svg"),
+    )
+    assert "--format does not apply without --grid" in line
+
+
 def test_grid_alone_measures_and_auto_picks(given, capsys):
     folder, (store, labels, tags), _ = given
     grid = ("--grid", "0.1,1e-4:1e-3,1e-2")

@@ -181,6 +181,7 @@ def test_standard_input_and_a_foreign_ranking(tiny: TinyModels, tmp_path) -> Non
         (("--set", "1=1", "--order", "top"), "--order is for a sweep"),
         (("--set", "1=1", "--ablate-value", "3"), "--ablate-value is for a sweep"),
         (("--set", "1=1", "--points-together", "2"), "--points-together is for a sweep"),
+        (("--set", "1=1", "--format", "svg"), "--format is for a sweep"),
         (("--set", "1=1", "--bootstrap", "-1"), "--bootstrap must be 0 or more"),
         (
             ("--input", "t", "--ranking", "r", "--ablate", "1", "--output-dir", "o"),

@@ -404,7 +404,8 @@ def test_values_stand_in_their_cells():
     shown = {text.get_position(): text.get_text() for text in axes.texts}
     assert shown[(1, 0)] == "89.0"  # λ1 = 0.1, λ2 = 0
     assert shown[(0, 1)] == "91.0"  # λ1 = 0, λ2 = 0.1
-    np.testing.assert_allclose(axes.images[0].get_array(), [[90, 89, 60], [91, 85, 50]])
+    drawn = axes.collections[0].get_array().reshape(2, 3)
+    np.testing.assert_allclose(drawn, [[90, 89, 60], [91, 85, 50]])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["0", "0.1", "0.2"]
     for frame in axes.patches:
         assert frame.get_x() + frame.get_width() / 2 == pytest.approx(1)

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from fairseq_neuron_plugin.activations import Activations, write_store
-from fairseq_neuron_plugin.analysis import chosen_columns
+from fairseq_neuron_plugin.analysis import examples as examples_module
+from fairseq_neuron_plugin.analysis import neuron_card as neuron_card_module
+from fairseq_neuron_plugin.analysis.chosen_columns import in_groups
 from fairseq_neuron_plugin.analysis.examples import Example, examples
 from fairseq_neuron_plugin.analysis.histogram import as_text, distribution
 from fairseq_neuron_plugin.analysis.neuron_card import CardSettings, neuron_card, neuron_cards
@@ -99,6 +101,47 @@ def test_examples_are_the_extremes(levels, lowest):
         start = offsets[example.sentence - 1]
         assert example.words == tuple(sentences[example.sentence - 1])
         assert example.values == tuple(values[start : start + len(example.words)])
+
+
+N = 5000
+RNG = np.random.default_rng(7)
+HOW_VALUES_LIE = {
+    "anyhow": RNG.normal(size=N),
+    "half of them": RNG.normal(size=N).astype(np.float16),
+    "few values": RNG.integers(0, 3, N).astype(np.float32),
+    "rising": np.arange(N) / N,
+    "falling": -np.arange(N) / N,
+    "the sample has all small ones": np.where(np.arange(N) % 50, 1.0, RNG.normal(size=N) - 9),
+    "the sample has none": np.where(np.arange(N) % 50, RNG.normal(size=N), 99.0),
+    "one value": np.zeros(N),
+}
+
+
+@pytest.mark.parametrize("amount", [0, 1, 60, 4000, N, N + 1])
+@pytest.mark.parametrize("how", HOW_VALUES_LIE)
+def test_extreme_rows_are_those_of_sorting(how, amount, monkeypatch):
+    monkeypatch.setattr(examples_module, "SAMPLED", 100)  # so one in 50
+    values = HOW_VALUES_LIE[how]
+    expected = sorted(range(N), key=lambda row: (values[row], row))[:amount]
+    assert examples_module._extreme_rows(values, amount) == expected
+
+
+def test_few_rows_are_looked_at(monkeypatch):
+    monkeypatch.setattr(examples_module, "SAMPLED", 100)
+    rows = examples_module._small_rows(HOW_VALUES_LIE["anyhow"], 60)
+    assert 60 <= len(rows) < N / 2
+    misled = HOW_VALUES_LIE["the sample has all small ones"]
+    assert len(examples_module._small_rows(misled, 900)) == N
+
+
+@pytest.mark.parametrize(
+    ("neurons", "each", "sizes"),
+    [(7, 1, [7]), (7, 25, [4, 3]), (7, 40, [2, 2, 2, 1]), (3, 1000, [1, 1, 1]), (0, 9, [])],
+)
+def test_groups_are_few_and_alike(neurons, each, sizes):
+    groups = list(in_groups(range(neurons), each, 100))
+    assert [len(group) for group in groups] == sizes
+    assert [neuron for group in groups for neuron in group] == list(range(neurons))
 
 
 def test_examples_may_be_fewer():
@@ -211,7 +254,7 @@ def test_card_of_planted_neurons(store, X):
 
 def test_many_cards_in_groups(store, monkeypatch):
     together = neuron_cards(store, [4, 0, 2])
-    monkeypatch.setattr(chosen_columns, "GATHER_BYTES", 1)
+    monkeypatch.setattr(neuron_card_module, "HELD_BYTES", 1)
     done = []
     apart = neuron_cards(store, [4, 0, 2], progress=lambda *step: done.append(step))
     assert [card.neuron for card in together] == [4, 0, 2]

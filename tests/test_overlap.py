@@ -190,9 +190,9 @@ def test_the_scale_ends_above_the_largest_share(tmp_path, monkeypatch, k, highes
     """A ranking's share with itself, 100%, does not count; no overlap has a scale too."""
     scales = []
 
-    def draw(*arguments):
+    def draw(*arguments, **named):
         scales.append(arguments[-1])
-        return draw_heatmap(*arguments)
+        return draw_heatmap(*arguments, **named)
 
     monkeypatch.setattr(overlap_plot, "draw_heatmap", draw)
     given = {"a": ranking(range(8)), "b": ranking([7, 6, 5, 4, 3, 2, 1, 0])}

@@ -50,11 +50,15 @@ def whole(translation, tmp_path_factory) -> dict[str, object]:
 
 
 def test_workers(translation, whole, tmp_path) -> None:
-    done = call(*translation, "--workers", "2", "--output-dir", tmp_path / "s")
+    pictures = ("--format", "png,svg")
+    done = call(*translation, "--workers", "2", *pictures, "--output-dir", tmp_path / "s")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 workers, ")
+    for kind in ("png", "svg"):
+        assert f"picture: {tmp_path / 's' / f'sweep.{kind}'}\n" in done.stdout
+        assert (tmp_path / "s" / f"sweep.{kind}").stat().st_size > 5000
     assert content(tmp_path / "s") == whole
-    table = done.stdout.splitlines()[1:-1]
+    table = done.stdout.splitlines()[1:-2]
     assert table[0].split() == [
         *("ranking", "order", "ablated", "bleu", "p", "length", "empty", "runaway", "seconds")
     ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ..files import StrPath
 from ..pictures import name_values, picture
+from ..svg import DARK
 
 _HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "oo")
 _LINES = ("--", ":", "-.", (0, (1, 1)))
@@ -38,19 +39,21 @@ def plot_focus(
     with picture(path, 5.2, height) as figure:
         axes = figure.add_subplot()
         for number, (probe, values) in enumerate(counts.items()):
-            grey = 0.35 + 0.5 * number / max(1, len(counts) - 1)
+            grey = 0.45 + 0.4 * number / max(1, len(counts) - 1)
             shown = [place for place, value in enumerate(values) if value is not None]
+            drawn = [value for value in values if value is not None]
             bars = axes.barh(
                 [place - 0.4 + (number + 0.5) * bar for place in shown],
-                [values[place] for place in shown],
+                drawn,
                 height=bar,
                 color=str(grey),
                 hatch=_HATCHES[number % len(_HATCHES)],
-                edgecolor="black",
+                edgecolor=DARK,  # of the hatching too, on a dark page as well
                 linewidth=0.4,
                 label=probe,
             )
-            name_values(bars, [f"{probe}, {labels[place]}: {values[place]}" for place in shown])
+            texts = [f"{probe}, {labels[place]}: {values[place]}" for place in shown]
+            name_values(bars, texts, drawn)
         for number, (name, (_, mean)) in enumerate(groups.items()):
             if mean is not None:
                 axes.axvline(

@@ -17,6 +17,7 @@ def save_analysis(
     tables: Mapping[str, Sequence[Row]],
     document: Mapping[str, Any],
     draw: Callable[[Path], None] | None = None,
+    formats: Sequence[str] = ("png",),
 ) -> None:
     """Write what an analysis found.
 
@@ -24,7 +25,8 @@ def save_analysis(
         path: a free or empty folder.
         tables: for ``NAME.csv`` each, rows with the same keys.
         document: content of ``analysis.json``; it holds ``analysis`` (its name) and ``signature``.
-        draw: puts pictures into the folder that it is given.
+        draw: draws the picture to a path that it is given, ``ANALYSIS.png``.
+        formats: of the picture: ``png``, ``svg``, or both.
 
     Raises:
         UserError: the folder holds something else, or cannot be written.
@@ -33,7 +35,8 @@ def save_analysis(
         for name, rows in tables.items():
             _write_csv(folder / f"{name}.csv", rows)
         if draw is not None:
-            draw(folder)
+            for kind in formats:
+                draw(folder / f"{document['analysis']}.{kind}")
         write_json(folder / "analysis.json", document)
 
 

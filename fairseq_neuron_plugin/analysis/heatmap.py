@@ -1,4 +1,4 @@
-"""A square heatmap, as pictures of analyses have it."""
+"""A heatmap of pairs, as pictures of analyses have it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..pictures import name_values
-
-_GROUND = "0.85"
+from ..pictures import draw_cells
 
 
 def draw_heatmap(
@@ -19,40 +17,47 @@ def draw_heatmap(
     texts: Sequence[Sequence[str]],
     names: Sequence[str],
     highest: float,
+    lower: bool = False,
+    font: float = 7,
+    unit: str = "",
 ) -> Any:
-    """A square heatmap from 0 to ``highest``; dark is low, light is high, in greyscale print too.
+    """A square heatmap from 0 to ``highest``, the first name on top and to the left.
 
     Args:
         axes: to draw on.
-        values: ``[names, names]``; NaN stays grey.
+        values: ``[names, names]``; NaN is grey.
         texts: what stands in the cells, ``[names][names]``.
         names: of rows and columns.
         highest: end of the scale.
+        lower: whether to leave out the half above the diagonal, which says the same.
+        font: size of the texts in points.
+        unit: of the values, as it is said of a cell.
 
     Returns:
-        The image, for a colour bar.
+        What `colour_bar` needs.
     """
-    image = axes.imshow(values, cmap="cividis", vmin=0, vmax=highest, aspect="equal")
-    axes.set_facecolor(_GROUND)
-    for row, line in enumerate(texts):
-        for column, text in enumerate(line):
-            value = values[row, column]
-            # cividis rises evenly in lightness: half way up, black begins to show better.
-            light = np.isnan(value) or image.norm(value) > 0.5
-            drawn = axes.text(
-                column,
-                row,
-                text,
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="#010101" if light else "#fefefe",  # the ground's, whatever the page's
-            )
-            name_values([drawn], [f"{names[row]}, {names[column]}: {text}"])
+    titles = [
+        [
+            "" if lower and column > row else _title(name, other, values[row, column], unit, text)
+            for column, (other, text) in enumerate(zip(names, texts[row], strict=True))
+        ]
+        for row, name in enumerate(names)
+    ]
+    cells = draw_cells(axes, values, texts, titles, (0, highest), font)
+    axes.invert_yaxis()
+    axes.set_aspect("equal")
     axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 6 else 30)
     if len(names) <= 6:
         for tick in axes.get_xticklabels():
             tick.set_ha("right")
             tick.set_rotation_mode("anchor")
     axes.set_yticks(range(len(names)), names)
-    return image
+    return cells
+
+
+def _title(name: str, other: str, value: float, unit: str, text: str) -> str:
+    return (
+        f"{name} itself: {text or 'all'}"
+        if np.isnan(value)
+        else f"{name}, {other}: {value:.4g}{unit}"
+    )

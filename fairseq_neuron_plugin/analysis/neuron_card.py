@@ -116,6 +116,7 @@ def neuron_cards(
             cards.append(_card(store, values, top, rankings, probes, chosen))
             if progress is not None:
                 progress(len(cards), len(neurons))
+        del gathered, values  # before the next ones are read
     return cards
 
 

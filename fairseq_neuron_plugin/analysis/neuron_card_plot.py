@@ -56,7 +56,8 @@ def _draw_weights(axes: Any, found: ProbeWeights) -> None:
         edgecolor="black",
         linewidth=0.4,
     )
-    name_values(bars, [f"{label.label}: weight {label.weight:.3f}" for label in labels])
+    texts = [f"{label.label}: weight {label.weight:.3f}" for label in labels]
+    name_values(bars, texts, [label.weight for label in labels])
     if not labels:
         axes.text(0.5, 0.5, "no weight", ha="center", transform=axes.transAxes)
     ticks = [f"{label.label} ({100 * label.share:.1f}%)" for label in labels]

@@ -8,7 +8,7 @@ from math import ceil
 import numpy as np
 
 from ..files import StrPath
-from ..pictures import picture
+from ..pictures import colour_bar, picture
 from .heatmap import draw_heatmap
 from .overlap import Overlap
 
@@ -42,9 +42,7 @@ def plot_overlap(points: Sequence[Overlap], path: StrPath) -> None:
             axes.set_axis_off()
         for axes, point, share in zip(panels, points, shares, strict=False):
             texts = [["" if np.isnan(x) else f"{x:.0f}" for x in line] for line in share]
-            image = draw_heatmap(axes, share, texts, names, highest)
+            cells = draw_heatmap(axes, share, texts, names, highest, unit="%")
             title = f"{point.end} {point.k} of {point.neurons}"
             axes.set_title(f"{title}\n(chance {100 * point.chance:.1f})", fontsize=8)
-        figure.colorbar(
-            image, ax=list(panels), shrink=0.9, aspect=30, label="neurons in common (%)"
-        )
+        colour_bar(cells, list(panels), "neurons in common (%)")

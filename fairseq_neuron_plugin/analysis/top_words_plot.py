@@ -54,7 +54,8 @@ def draw_words(axes: Any, top: TopWords) -> None:
         edgecolor="black",
         linewidth=0.4,
     )
-    name_values(bars, [f"{word.word}: {word.z:.2f} ({word.count} times)" for word in words])
+    texts = [f"{word.word}: {word.z:.2f} ({word.count} times)" for word in words]
+    name_values(bars, texts, [word.z for word in words])
     ticks = [f"{_shortened(word.word)} ({word.count})" for word in words]
     axes.set_yticks(range(len(words)), ticks)
     axes.set_ylim(len(words) - 0.4, -0.6)

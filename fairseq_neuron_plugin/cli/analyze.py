@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..errors import UserError
 from ..files import refuse_existing
 from .analyze_common import PROG, Analysis, show
 from .analyze_focus import FOCUS
@@ -13,6 +14,7 @@ from .analyze_neurons import NEURON, TOP_WORDS
 from .analyze_overlap import OVERLAP
 from .analyze_shared import SHARED
 from .common import CommandParser, run_command
+from .picture_formats import DEFAULT, add_format
 
 ANALYSES = {
     "overlap": OVERLAP,
@@ -42,6 +44,7 @@ def build_parser() -> CommandParser:
         )
         analysis.add_arguments(own)
         own.add_argument("--output-dir", metavar="DIR", help="folder to write")
+        add_format(own)
     return parser
 
 
@@ -52,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     def analyse() -> None:
         if args.output_dir is not None:
             refuse_existing(args.output_dir, "analysis folder")  # before the work, not after
-        show(ANALYSES[args.analysis].run(args), args.output_dir)
+        elif args.format is not None:
+            raise UserError("--format does not apply without --output-dir; leave it out")
+        show(ANALYSES[args.analysis].run(args), args.output_dir, args.format or DEFAULT)
 
     run_command(PROG, analyse)
 

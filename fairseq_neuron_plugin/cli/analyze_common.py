@@ -23,7 +23,7 @@ class Found:
         text: its tables as they are printed.
         tables: for ``NAME.csv`` each.
         document: content of ``analysis.json``.
-        draw: puts pictures into the folder that it is given; None: there are none.
+        draw: draws the picture to a path, whose ending says the format; None: there is none.
     """
 
     text: str
@@ -49,8 +49,8 @@ class Analysis:
     run: Callable[[argparse.Namespace], Found]
 
 
-def show(found: Found, output_dir: str | None) -> None:
-    """Print the tables and, if a folder is given, write it."""
+def show(found: Found, output_dir: str | None, formats: Sequence[str]) -> None:
+    """Print the tables and, if a folder is given, write it, with the picture in these formats."""
     if output_dir is not None:
         draw = found.draw
         if draw is not None and find_spec("matplotlib") is None:
@@ -60,7 +60,7 @@ def show(found: Found, output_dir: str | None) -> None:
                 file=sys.stderr,
             )
             draw = None
-        save_analysis(output_dir, found.tables, found.document, draw)
+        save_analysis(output_dir, found.tables, found.document, draw, formats)
     print(found.text)
     if output_dir is not None:
         print(f"\n{output_dir}: {found.document['signature']}")

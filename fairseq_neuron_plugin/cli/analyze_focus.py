@@ -78,7 +78,7 @@ def _run(args: argparse.Namespace) -> Found:
             "labels": rows,
             "groups": group_rows,
         },
-        draw=lambda folder: _draw(rows, list(found), means, mass, folder / "focus.png"),
+        draw=lambda path: _draw(rows, list(found), means, mass, path),
     )
 
 

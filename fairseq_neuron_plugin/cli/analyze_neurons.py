@@ -86,10 +86,8 @@ def _find_top_words(args: argparse.Namespace) -> Found:
                 for top in found
             ],
         },
-        draw=lambda folder: plot_top_words(
-            found,
-            [f"{space.name_of(top.neuron)} ({top.neuron})" for top in found],
-            folder / "top-words.png",
+        draw=lambda path: plot_top_words(
+            found, [f"{space.name_of(top.neuron)} ({top.neuron})" for top in found], path
         ),
     )
 
@@ -164,7 +162,7 @@ def _find_neuron(args: argparse.Namespace) -> Found:
             "probes": dict(zip(probes, args.probe, strict=True)),
             "card": asdict(card),
         },
-        draw=lambda folder: plot_neuron_card(card, folder / "neuron.png"),
+        draw=lambda path: plot_neuron_card(card, path),
     )
 
 

@@ -74,7 +74,7 @@ def _run(args: argparse.Namespace) -> Found:
         text="\n\n".join(_table(point, amount) for amount, point in points.items()),
         tables={"overlap": [row for point in points.values() for row in _pairs(point)]},
         document=_document(inputs, points, args.order),
-        draw=lambda folder: plot_overlap(list(points.values()), folder / "overlap.png"),
+        draw=lambda path: plot_overlap(list(points.values()), path),
     )
 
 

@@ -87,7 +87,7 @@ def _run(args: argparse.Namespace) -> Found:
             "the_same_by_chance": table.chance.tolist(),
             "shared": rows,
         },
-        draw=lambda folder: plot_shared(table, names, folder / "shared.png"),
+        draw=lambda path: plot_shared(table, names, path),
     )
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # What a sweep takes and control does not.
 _OF_SWEEPS = (
     *("ranking", "label", "ablate", "order", "ablate_seed", "ablate_value", "ablate_acts"),
-    *("shard", "workers", "points_together"),
+    *("shard", "workers", "points_together", "format"),
 )
 
 

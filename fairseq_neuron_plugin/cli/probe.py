@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
 from ..probing.experiment import ProbeSettings, read_data, run_experiment, signature
+from ..probing.grid import Grid
+from ..probing.grid_plot import plot_grid
 from ..probing.probe_folder import finished_probe
 from .common import run_command
+from .picture_formats import DEFAULT
 from .probe_arguments import PROG, build_parser, read_settings
 from .probe_tables import summary
 
@@ -32,10 +36,13 @@ def _probe(args: argparse.Namespace, command: list[str]) -> None:
     if finished is not None:
         print(f"already there: {args.save_dir}\n")
         result = finished.result
+        if _can_draw(settings):
+            _draw_missing(Path(args.save_dir), result.get("grid"), args.format or ())
     else:
         with _progress() as report:
             experiment = run_experiment(settings, data, report)
-        experiment.save(args.save_dir, command, picture=_can_draw(settings))
+        pictures = (args.format or DEFAULT) if _can_draw(settings) else ()
+        experiment.save(args.save_dir, command, pictures)
         result = experiment.result
     print(summary(result))
     print(f"\n{args.save_dir}: {result['signature']}")
@@ -50,6 +57,14 @@ def _can_draw(settings: ProbeSettings) -> bool:
             file=sys.stderr,
         )
     return found
+
+
+def _draw_missing(folder: Path, grid: Mapping[str, Any] | None, formats: Sequence[str]) -> None:
+    """Add to a finished probe the pictures of its grid that it does not have yet."""
+    for kind in formats:
+        path = folder / f"grid.{kind}"
+        if grid is not None and not path.exists():
+            plot_grid(Grid.from_json(grid), path, grid["margin"])
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..labels import FORMATS, PROPERTIES
 from ..probing.settings import SOLVERS, ProbeSettings
 from .common import CommandParser
+from .picture_formats import add_format
 
 PROG = "fairseq-neuron-probe"
 EXAMPLE = f"""\
@@ -32,13 +33,14 @@ def build_parser() -> CommandParser:
         "Train a linear probe with an elastic-net penalty from neurons to labels, and measure it "
         "against the majority baseline and control tasks. The folder gets probe.npz, result.json "
         "and labels.csv; with --ablate ablation.csv and ablation.json; with --grid grid.csv, "
-        "grid.json and grid.png.",
+        "grid.json and a picture of it.",
         EXAMPLE,
     )
     _add_data(parser.add_argument_group("data"))
     _add_fit(parser.add_argument_group("fit"))
     _add_measurements(parser.add_argument_group("measurements"))
     parser.add_argument("--seed", type=int, help="of all that is drawn (default: 0)")
+    add_format(parser)
     parser.add_argument("--save-dir", required=True, metavar="DIR", help="folder to write")
     return parser
 
@@ -63,6 +65,8 @@ def read_settings(args: argparse.Namespace) -> ProbeSettings:
     )
     if "grid_margin" in given and not settings.picks:
         raise UserError("--grid-margin does not apply without --grid auto; leave it out")
+    if args.format is not None and settings.plan is None:
+        raise UserError("--format does not apply without --grid, which is drawn; leave it out")
     return settings
 
 

@@ -115,11 +115,10 @@ def _check(args: argparse.Namespace, output: Path) -> None:
         raise UserError(f"{output} is a folder")
     if output.exists() and not args.force:
         raise UserError(f"{output} exists; --force replaces it")
-    for name in ("top", "label_top", "cards", "words", "examples"):
-        if getattr(args, name) < 0:
-            raise UserError(f"--{name.replace('_', '-')} must be 0 or more")
-    if args.min_count < 1:
-        raise UserError("--min-count must be 1 or more")
+    least = {"top": 0, "label_top": 0, "cards": 0, "words": 1, "examples": 0, "min_count": 1}
+    for name, smallest in least.items():
+        if getattr(args, name) < smallest:
+            raise UserError(f"--{name.replace('_', '-')} must be {smallest} or more")
     if not 0 < args.mass <= 1:
         raise UserError(f"--mass must be above 0 and at most 1, not {args.mass:g}")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..files import sha256_file
 from ..instruments.base import SCOPES
 from ..ranking import Ranking
+from .picture_formats import add_format
 from .sweep_run import add_run_arguments, run_and_report
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def add_sweep_arguments(parser: argparse.ArgumentParser, required: bool = True) 
     parser.add_argument(
         "--ablate-scope", choices=SCOPES, default="recurrent", help="default: recurrent"
     )
+    add_format(parser)
     add_run_arguments(parser)
 
 
@@ -90,7 +92,7 @@ def sweep(
         evaluator,
         rankings,
         args.ablate,
-        [order for order in args.order.split(",") if order],
+        [order.strip() for order in args.order.split(",") if order.strip()],
         args.ablate_value,
         args.ablate_scope,
         args.gen_subset,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..sweeps.shards import Rank, Shard, parse_shard, torchrun_rank, wait_for_all_ranks
 from .common import Progress
+from .picture_formats import DEFAULT
 from .sweep_table import format_sweep
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--points-together",
         type=_number_or_auto,
         metavar="N",
-        help="points in one batch (default: auto, by what was measured to be fastest)",
+        help="points in one batch (default: auto, by the size of the batches; measured for a CPU, "
+        "estimated for a GPU)",
     )
     group.add_argument(
         "--device", metavar="D", help="cpu, cuda or cuda:N (default: a GPU where there is one)"
@@ -102,7 +105,7 @@ def run_and_report(
         return
     run.finish()
     _report(run, evaluator, plan, metric, rank)
-    _draw(run, plan, prog, metric)
+    _draw(run, plan, prog, metric, args.format or DEFAULT)
 
 
 def _evaluate(run: SweepRun, unit: str, rank: Rank | None) -> None:
@@ -128,14 +131,15 @@ def _report(
     print(format_sweep(rows, evaluator.columns, evaluator.metrics, metric))
 
 
-def _draw(run: SweepRun, plan: SweepPlan, prog: str, metric: str) -> None:
+def _draw(run: SweepRun, plan: SweepPlan, prog: str, metric: str, formats: Sequence[str]) -> None:
     from ..sweeps.plot import plot_sweep
 
-    picture = run.folder.path / "sweep.png"
+    rows = [run.folder.rows[point.name] for point in plan.points]
     try:
-        rows = [run.folder.rows[point.name] for point in plan.points]
-        plot_sweep(rows, picture, metric, run.folder.baseline)
-        print(f"picture: {picture}")
+        for kind in formats:
+            picture = run.folder.path / f"sweep.{kind}"
+            plot_sweep(rows, picture, metric, run.folder.baseline)
+            print(f"picture: {picture}")
     except UserError as error:
         print(f"{prog}: {error}", file=sys.stderr)
 

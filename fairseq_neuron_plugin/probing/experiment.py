@@ -65,14 +65,17 @@ class Experiment:
     grid: Grid | None
 
     def save(
-        self, path: StrPath, command: Sequence[str] | None = None, picture: bool = True
+        self,
+        path: StrPath,
+        command: Sequence[str] | None = None,
+        pictures: Sequence[str] = ("png",),
     ) -> None:
         """Write the probe folder; it is complete or absent.
 
         Args:
             path: a free or empty folder.
             command: the command line, noted in ``result.json``.
-            picture: whether to draw a grid, which takes matplotlib.
+            pictures: formats in which a grid is drawn, which takes matplotlib: ``png``, ``svg``.
 
         Raises:
             UserError: the folder holds another run, or cannot be written.
@@ -93,15 +96,16 @@ class Experiment:
             self.data.store.model_sha256,
             tables,
             documents,
-            self._draw if picture else None,
+            lambda folder: self._draw(folder, pictures),
         )
 
     def _document(self, content: dict[str, Any]) -> dict[str, Any]:
         return {"signature": self.result["signature"], **content}
 
-    def _draw(self, folder: Path) -> None:
+    def _draw(self, folder: Path, formats: Sequence[str]) -> None:
         if self.grid is not None:
-            plot_grid(self.grid, folder / "grid.png", self.settings.grid_margin)
+            for kind in formats:
+                plot_grid(self.grid, folder / f"grid.{kind}", self.settings.grid_margin)
 
 
 def run_experiment(

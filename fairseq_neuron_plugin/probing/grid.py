@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -135,6 +135,14 @@ class Grid:
             "seconds": self.seconds,
             "cells": self.to_rows(),
         }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Grid:
+        """The grid that `to_json` gave."""
+        known = [each.name for each in fields(Cell)]
+        cells = [Cell(**{name: cell[name] for name in known}) for cell in content["cells"]]
+        tokens = content["held_out_tokens"]
+        return cls(tuple(cells), content["share"], content["kept"], tokens, content["seconds"])
 
 
 def measure_grid(

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..files import StrPath
-from ..pictures import name_values, picture
+from ..pictures import colour_bar, draw_cells, picture
+from ..svg import DARK, LIGHT
 from .grid import Cell, Grid
 
 
@@ -56,32 +57,25 @@ def _draw(
     picked: Cell | None,
 ) -> None:
     """One heatmap: λ1 from left to right, λ2 from bottom to top, values as percent."""
-    table: npt.NDArray[np.float64] = np.zeros((len(l2), len(l1)))
-    places = [(l2.index(cell.l2), l1.index(cell.l1)) for cell in grid.cells]
-    for place, value in zip(places, values, strict=True):
-        table[place] = 100 * value
-    image = axes.imshow(table, cmap="cividis", origin="lower", aspect="auto")
-    for (row, column), cell in zip(places, grid.cells, strict=True):
-        # cividis rises evenly in lightness: half way up, black begins to show better than white.
-        light = image.norm(table[row, column]) > 0.5
-        drawn = axes.text(
-            column,
-            row,
-            f"{table[row, column]:.1f}{'' if cell.converged else '*'}",
-            ha="center",
-            va="center",
-            fontsize=7,
-            color="#010101" if light else "#fefefe",  # the ground's, whatever the page's
+    table: npt.NDArray[np.float64] = np.full((len(l2), len(l1)), np.nan)
+    texts = [[""] * len(l1) for _ in l2]
+    titles = [[""] * len(l1) for _ in l2]
+    for cell, value in zip(grid.cells, values, strict=True):
+        row, column = l2.index(cell.l2), l1.index(cell.l1)
+        table[row, column] = 100 * value
+        texts[row][column] = f"{100 * value:.1f}{'' if cell.converged else '*'}"
+        titles[row][column] = (
+            f"λ1 = {_strength(cell.l1)}, λ2 = {_strength(cell.l2)}: {100 * value:.2f}"
         )
-        name = f"λ1 = {_strength(cell.l1)}, λ2 = {_strength(cell.l2)}"
-        name_values([drawn], [f"{name}: {table[row, column]:.2f}"])
+    limits = float(np.nanmin(table)), float(np.nanmax(table))
+    cells = draw_cells(axes, table, texts, titles, limits)
     if picked is not None:
         _frame(axes, l1.index(picked.l1), l2.index(picked.l2))
     axes.set_xticks(range(len(l1)), [_strength(value) for value in l1])
     axes.set_yticks(range(len(l2)), [_strength(value) for value in l2])
     axes.set_xlabel("λ1")
     axes.set_ylabel("λ2")
-    axes.figure.colorbar(image, ax=axes, shrink=0.9)
+    colour_bar(cells, axes)
 
 
 def _strength(value: float) -> str:
@@ -92,10 +86,10 @@ def _strength(value: float) -> str:
 
 
 def _frame(axes: Any, column: int, row: int) -> None:
-    """Black within white, to be seen on any ground."""
+    """Dark within light, to be seen on any ground."""
     from matplotlib.patches import Rectangle
 
-    for inset, colour, width in ((0.04, "white", 4.0), (0.04, "black", 1.8)):
+    for inset, colour, width in ((0.04, LIGHT, 4.0), (0.04, DARK, 1.8)):
         side = 1 - 2 * inset
         corner = (column - 0.5 + inset, row - 0.5 + inset)
         axes.add_patch(Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=width))

@@ -173,7 +173,8 @@ def _draw_curve(axes: Any, curve: _Curve, style: _Style, metric: str) -> None:
         label=style.label,
         zorder=3,
     )
-    name_values(line, _value_texts(curve, f"{style.label}", metric))
+    texts = _value_texts(curve, style.label, metric)
+    name_values(line, texts, [value for value in curve.values if np.isfinite(value)])
     if len(curve.shares) == 1:  # a band has no width there
         axes.vlines(curve.shares, curve.low, curve.high, color=style.colour, linewidth=1, zorder=2)
     axes.fill_between(
