@@ -54,6 +54,11 @@ def build_report(
     if chosen.without_store:
         names = ", ".join(chosen.without_store)
         notes.append(f"no cards for these rankings, no store has their neurons: {names}")
+    if chosen.unclear:
+        names = ", ".join(chosen.unclear)
+        notes.append(
+            f"no cards for these rankings, they do not say of which checkpoint they are: {names}"
+        )
     return Report(
         title=title,
         command=tuple(command),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import chain, zip_longest
+from typing import TypeVar
 
 from ..activations import Activations
 from ..analysis.neuron_card import CardSettings, neuron_cards
+from ..errors import UserError
 from ..neurons import NeuronSpace
+from ..probing.probe_folder import ProbeFolder
 from ..ranking import Ranking
 from ..rankings.blocks import Progress
 from .document import Card, Reason
 from .inputs import Inputs, Named
 
 Key = tuple[int, int]  # number of the store, flat id
+Content = TypeVar("Content", Ranking, ProbeFolder)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class CardChoice:
         top: of each ranking.
         labels: whose own orders count too, in the rankings that have them; None for all.
         label_top: of each label's own order.
-        most: cards in all; the best places stay.
+        most: cards in all; the best places of every ranking stay.
         settings: what the cards show.
     """
 
@@ -44,33 +48,36 @@ class Chosen:
         reasons: by store and flat id, best place first.
         left_out: how many more there were.
         without_store: rankings whose neurons no store has.
+        unclear: rankings that do not say of which checkpoint they are, where stores of several
+            would fit.
     """
 
     reasons: dict[Key, tuple[Reason, ...]]
     left_out: int
     without_store: tuple[str, ...]
+    unclear: tuple[str, ...] = ()
 
 
 def choose_neurons(inputs: Inputs, choice: CardChoice) -> Chosen:
     """The first neurons of each ranking, and of each label's own order.
 
-    Rankings take turns, place by place, so that each has a part of the page however many there are.
-    A ranking is shown over the store of its own checkpoint and layers that has most words.
+    Rankings take turns, place by place, and in each its own order and its labels' do, so that each
+    has a part of the page however many there are. A ranking is shown over the store of its own
+    checkpoint and layers that has most words, the first of several.
     """
     queues: list[list[tuple[Key, Reason]]] = []
     without: list[str] = []
+    unclear: list[str] = []
     for ranking in inputs.rankings:
-        number = _store_of(ranking.content, inputs.stores)
-        if number is None:
-            without.append(ranking.name)
+        fitting = _fitting(ranking.content, inputs.stores)
+        if len({_identity(inputs.stores[number].content) for number in fitting}) != 1:
+            (unclear if fitting else without).append(ranking.name)
             continue
+        number = max(fitting, key=lambda number: len(inputs.stores[number].content))
         queues.append(
             [
                 ((number, neuron), Reason(ranking.name, place, label))
-                for label, amount in _orders(ranking.content, choice)
-                for place, neuron in enumerate(
-                    ranking.content.order("top", label)[:amount].tolist(), start=1
-                )
+                for neuron, place, label in _places(ranking.content, choice)
             ]
         )
     found: dict[Key, list[Reason]] = {}
@@ -85,6 +92,7 @@ def choose_neurons(inputs: Inputs, choice: CardChoice) -> Chosen:
         {key: tuple(sorted(reasons, key=_rank)) for key, reasons in found.items()},
         len(left_out),
         tuple(without),
+        tuple(unclear),
     )
 
 
@@ -106,60 +114,76 @@ def report_cards(
     for number in sorted({number for number, _ in chosen.reasons}):
         store = inputs.stores[number]
         neurons = [neuron for of, neuron in chosen.reasons if of == number]
-        rankings = {
-            ranking.name: ranking.content
-            for ranking in inputs.rankings
-            if _fits(ranking.content, store.content)
-        }
-        probes = {
-            probe.name: probe.content
-            for probe in inputs.probes
-            if _same_neurons(
-                probe.content.space,
-                probe.content.model,
-                probe.content.weight.shape[1],
-                store.content,
-            )
-        }
+        rankings = _of_store(inputs.rankings, number, inputs.stores)
+        probes = _of_store(inputs.probes, number, inputs.stores)
         done = len(cards)
 
         def report(steps: int, _: int, done: int = done) -> None:
             if progress is not None:
                 progress(done + steps, len(chosen.reasons))
 
-        made = neuron_cards(store.content, neurons, rankings, probes, settings, report)
+        try:
+            made = neuron_cards(store.content, neurons, rankings, probes, settings, report)
+        except UserError as error:
+            raise UserError(f"cards of store {store.name}: {error}") from error
         for card in made:
             key = number, card.neuron
             cards[key] = Card(store.name, card, chosen.reasons[key])
     return tuple(cards[key] for key in chosen.reasons)
 
 
-def _orders(ranking: Ranking, choice: CardChoice) -> Iterator[tuple[str | None, int]]:
-    yield None, choice.top
-    for label in ranking.per_label:
-        if choice.labels is None or label in choice.labels:
-            yield label, choice.label_top
+def _places(ranking: Ranking, choice: CardChoice) -> Iterator[tuple[int, int, str | None]]:
+    """Neuron, place and label: of its own order and of all labels' together in turns."""
+    own = _first(ranking, None, choice.top)
+    labels = [
+        _first(ranking, label, choice.label_top)
+        for label in ranking.per_label
+        if choice.labels is None or label in choice.labels
+    ]
+    of_labels = chain.from_iterable(zip(*labels, strict=True))
+    return filter(None, chain.from_iterable(zip_longest(own, of_labels)))
+
+
+def _first(ranking: Ranking, label: str | None, amount: int) -> list[tuple[int, int, str | None]]:
+    neurons = ranking.order("top", label)[:amount].tolist()
+    return [(neuron, place, label) for place, neuron in enumerate(neurons, start=1)]
 
 
 def _rank(reason: Reason) -> tuple[int, bool, str, str]:
     return reason.place, reason.label is not None, reason.ranking, reason.label or ""
 
 
-def _store_of(ranking: Ranking, stores: Sequence[Named[Activations]]) -> int | None:
-    fitting = [number for number, store in enumerate(stores) if _fits(ranking, store.content)]
-    return max(fitting, key=lambda number: len(stores[number].content), default=None)
+def _of_store(
+    items: Sequence[Named[Content]], number: int, stores: Sequence[Named[Activations]]
+) -> dict[str, Content]:
+    """By name, the rankings or probes that are of a store's neurons, and surely of no other's."""
+    found = {}
+    for item in items:
+        fitting = _fitting(item.content, stores)
+        same = {_identity(stores[each].content) for each in fitting}
+        if number in fitting and len(same) == 1:
+            found[item.name] = item.content
+    return found
 
 
-def _fits(ranking: Ranking, store: Activations) -> bool:
-    return _same_neurons(ranking.space, ranking.model, len(ranking.neurons), store)
+def _fitting(item: Ranking | ProbeFolder, stores: Sequence[Named[Activations]]) -> list[int]:
+    """Numbers of the stores of the same layers and checkpoint; what is unknown fits anything.
+
+    Where everything is known of some, it is only these.
+    """
+    width = len(item.neurons) if isinstance(item, Ranking) else item.weight.shape[1]
+    found, sure = [], []
+    for number, store in enumerate(stores):
+        layers, model = _identity(store.content)
+        if width != layers.size or item.space not in (None, layers):
+            continue
+        if None in (item.model, model) or item.model == model:
+            found.append(number)
+            if None not in (item.space, item.model, model):
+                sure.append(number)
+    return sure or found
 
 
-def _same_neurons(
-    space: NeuronSpace | None, model: str | None, neurons: int, store: Activations
-) -> bool:
-    """Whether ids mean the same; what is unknown fits anything, as in every other command."""
-    return (
-        neurons == store.layers.size
-        and (space is None or space == store.layers)
-        and (model is None or store.model_sha256 is None or model == store.model_sha256)
-    )
+def _identity(store: Activations) -> tuple[NeuronSpace, str | None]:
+    """What two stores of the same neurons have in common."""
+    return store.layers, store.model_sha256

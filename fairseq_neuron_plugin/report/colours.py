@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 LEVELS = 8  # steps of colour on either side of white
 _WHITE, _RED, _BLUE = (255, 255, 255), (178, 24, 43), (33, 102, 172)
-_DARK, _LIGHT = "#111", "#fff"
+_DARK, _LIGHT = "#000", "#fff"
 _CONTROL = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
 
 
@@ -40,7 +40,8 @@ def heat_css() -> str:
     ]
     for step in range(-LEVELS, LEVELS + 1):
         colour = _mixed(_RED if step > 0 else _BLUE, abs(step) / LEVELS)
-        ink = _LIGHT if _luminance(colour) < 0.18 else _DARK
+        # Where both show equally well, at (1 + 0.05) * 0.05, either has a contrast of 4.58.
+        ink = _LIGHT if _luminance(colour) + 0.05 < (1.05 * 0.05) ** 0.5 else _DARK
         rules.append(f".h{step}{{background:rgb{colour};color:{ink}}}".replace(" ", ""))
         if step:
             side = "bottom:100%" if step > 0 else "top:100%"

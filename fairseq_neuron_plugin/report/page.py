@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from ..analysis.examples import Example
 from ..analysis.histogram import Distribution
 from ..version import __version__
 from .colours import LEVELS, coloured_words, heat_css, visible
 from .document import Card, Cell, Column, Figure, Report
 
 _HERE = Path(__file__).parent
+CONTEXT = 30  # words on either side of the most extreme one
 _NUMERIC = ("integer", "number", "percent", "p")
 
 
@@ -39,6 +42,8 @@ def render(report: Report) -> str:
     environment.globals |= {
         "coloured": coloured_words,
         "bars": histogram_bars,
+        "near": near,
+        "width_of": width_of,
         "numeric": lambda column: column.kind in _NUMERIC,
         "levels": list(range(-LEVELS, LEVELS + 1)),
     }
@@ -98,6 +103,18 @@ def histogram_bars(found: Distribution) -> list[dict[str, Any]]:
         for number, count in enumerate(found.counts)
         if count
     ]
+
+
+def width_of(svg: str) -> int:
+    """Pixels beyond which a picture is not enlarged: its own size and a fifth more."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ', svg)
+    return round(1.2 * 4 / 3 * float(found.group(1))) if found else 600
+
+
+def near(example: Example, context: int = CONTEXT) -> slice:
+    """The words of a long sentence that are shown: so many on either side of the extreme one."""
+    place = example.position - 1
+    return slice(max(0, place - context), place + context + 1)
 
 
 def _filters(cards: Sequence[Card]) -> Mapping[str, list[str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..probing.grid import Cell as GridCell
 from ..probing.grid import Grid
 from ..probing.grid_plot import plot_grid
 from ..probing.probe_folder import ProbeFolder
@@ -57,8 +56,8 @@ def _accuracies(probes: Sequence[Probe], models: ModelNames) -> Table:
                 probe.name,
                 models.of(probe.content.model),
                 len(probe.content.labels),
-                result["test"].get("tokens"),
-                result["test"].get("accuracy"),
+                (result.get("test") or {}).get("tokens"),
+                (result.get("test") or {}).get("accuracy"),
                 result.get("majority_baseline"),
                 control.get("accuracy"),
                 control.get("selectivity"),
@@ -127,7 +126,7 @@ def _labels(probes: Sequence[Probe]) -> Table:
             row["support"],
         )
         for probe in probes
-        for row in probe.content.result["test"].get("labels", [])
+        for row in (probe.content.result.get("test") or {}).get("labels", [])
     )
     columns = (
         Column("label"),
@@ -142,25 +141,7 @@ def _labels(probes: Sequence[Probe]) -> Table:
 
 def _grid(number: int, probe: Probe) -> Figure:
     given = probe.content.result["grid"]
-    cells = tuple(
-        GridCell(
-            **{
-                key: cell[key]
-                for key in GridCell.__dataclass_fields__
-                if key not in ("top", "bottom")
-            },
-            top=cell["top"],
-            bottom=cell["bottom"],
-        )
-        for cell in given["cells"]
-    )
-    grid = Grid(
-        cells=cells,
-        share=given["share"],
-        kept=given["kept"],
-        tokens=given["held_out_tokens"],
-        seconds=given["seconds"],
-    )
+    grid = Grid.from_json(given)
     columns = (
         Column("λ1", "code"),
         Column("λ2", "code"),
@@ -168,7 +149,7 @@ def _grid(number: int, probe: Probe) -> Figure:
         Column(f"top {grid.share}", "percent"),
         Column(f"bottom {grid.share}", "percent"),
     )
-    rows = tuple((f"{c.l1:g}", f"{c.l2:g}", c.accuracy, c.top, c.bottom) for c in cells)
+    rows = tuple((f"{c.l1:g}", f"{c.l2:g}", c.accuracy, c.top, c.bottom) for c in grid.cells)
     return Figure(
         f"{probe.name}: accuracy over the strengths of the penalty (figure 2)",
         figure_svg(lambda path: plot_grid(grid, path, given["margin"]), f"grid{number}"),

@@ -60,7 +60,7 @@ def _focus_figure(number: int, probes: Sequence[Probe], mass: float) -> Figure:
     tokens = {
         str(row["label"]): row["support"]
         for probe in probes
-        for row in probe.content.result["test"].get("labels", [])
+        for row in (probe.content.result.get("test") or {}).get("labels", [])
     }
     rows = tuple(
         (

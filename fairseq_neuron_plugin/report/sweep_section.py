@@ -44,11 +44,7 @@ def _sweep(number: int, sweep: Named[dict[str, Any]], models: ModelNames) -> lis
     content = sweep.content
     rows: Sequence[Mapping[str, Any]] = content["rows"]
     baseline = content.get("baseline")
-    metrics = [
-        metric
-        for metric in _METRICS
-        if any(isinstance(row.get(metric), int | float) for row in rows)
-    ]
+    metrics = _metrics(rows)
     parts: list[Table | Figure] = []
     for place, metric in enumerate(metrics):
         name = AXIS_NAMES.get(metric, metric)
@@ -69,13 +65,25 @@ def _sweep(number: int, sweep: Named[dict[str, Any]], models: ModelNames) -> lis
     return parts
 
 
+def _metrics(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Columns to draw: those known here that hold numbers; of others those with an interval."""
+    columns = dict.fromkeys(column for row in rows for column in row)
+    known = [metric for metric in _METRICS if metric in columns]
+    others = [column for column in columns if f"{column}_low" in columns and column not in known]
+    return [
+        metric
+        for metric in (*known, *others)
+        if any(isinstance(row.get(metric), int | float) for row in rows)
+    ]
+
+
 def _about(content: Mapping[str, Any], models: ModelNames) -> str:
     settings = content.get("settings") or {}
     found = [
         name for sha256, name in models.all.items() if sha256.startswith(settings.get("model", "-"))
     ]
     facts = [
-        *(f"model {name}" for name in found[:1]),
+        *found[:1],
         *(f"{key} {settings[key]}" for key in ("split", "beam", "scope") if key in settings),
     ]
     if settings.get("value", 0) != 0:
