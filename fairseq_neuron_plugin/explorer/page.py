@@ -111,18 +111,19 @@ def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any])
     ) = parts
     told = _told(gr)
 
-    @told(4)
-    def look(text: str, by: str, name: str | None) -> list[Any]:
+    @told(3)
+    def look(text: str, by: str, settings: str, name: str | None) -> list[Any]:
         found = engine.read(text)
         names = find_neurons(engine, found, by)
         chosen = engine.neuron(name) if name else engine.neuron(names[0])
         known = engine.known(chosen)
         limit = plain_range(known.distribution if known else None, found.values)
+        now = held_neurons(engine, settings).get(chosen, 0.0)
+        limit = max(limit, abs(now))
         return [
             gr.update(choices=names, value=engine.space.name_of(chosen)),
             show_neuron(engine, found, chosen),
-            gr.update(minimum=-limit, maximum=limit),
-            gr.skip(),
+            gr.update(minimum=-limit, maximum=limit, value=now),
         ]
 
     @told(4)
@@ -145,12 +146,13 @@ def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any])
 
     holding = told(1)(lambda text, name, number: [change(text, name, number, True)])
     releasing = told(1)(lambda text, name: [change(text, name, 0.0, False)])
-    seen = {"inputs": [sentence, source, neuron], "outputs": [neuron, coloured, value, keep]}
-    afresh = {"inputs": [sentence, source], "outputs": [neuron, coloured, value, keep]}
+    shown = [neuron, coloured, value]
+    seen = {"inputs": [sentence, source, held, neuron], "outputs": shown}
+    afresh = {"inputs": [sentence, source, held], "outputs": shown}
     done = {"inputs": [sentence, held], "outputs": [before, after, keep, save]}
 
-    def look_afresh(text: str, by: str) -> Any:
-        return look(text, by, None)
+    def look_afresh(text: str, by: str, settings: str) -> Any:
+        return look(text, by, settings, None)
 
     for event in (go.click, sentence.submit):
         event(look, **seen, api_name=False).then(translate, **done, api_name=False)

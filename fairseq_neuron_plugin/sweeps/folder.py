@@ -1,10 +1,10 @@
 """The folder of a sweep: every finished point is on disk at once, so a killed run is continued.
 
-``sweep.csv`` and ``sweep.json`` (a row a point), ``sweep.png`` or ``.svg``; ``bootstrap/`` (a point's scores of
-the resampled texts, for the tests); of a translation model also ``hypotheses/`` (one file a point)
-and ``reference.txt``. While the sweep runs its rows are in ``partial.json``, those of a shard in
-``partial.0-of-4.json``: several shards may write to one folder at a time, and whoever opens it
-later has the rows of all of them.
+``sweep.csv`` and ``sweep.json`` (a row a point), ``sweep.png`` or ``.svg``; ``bootstrap/`` (a
+point's scores of the resampled texts, for the tests); of a translation model also ``hypotheses/``
+(one file a point) and ``reference.txt``. While the sweep runs its rows are in ``partial.json``,
+those of a shard in ``partial.0-of-4.json``: several shards may write to one folder at a time, and
+whoever opens it later has the rows of all of them.
 """
 
 from __future__ import annotations
