@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from fairseq_neuron_plugin.explorer.page import (
     find_neurons,
     held_neurons,
     same_command,
+    save_settings,
     show_neuron,
     show_translations,
 )
@@ -171,6 +173,12 @@ def test_the_command_to_copy(engine: Engine) -> None:
     assert shlex.split(command)[-4:] == ["--set", "encoder.layers.0:1=0;2=0", "--input", "-"]
     assert "--ablate" not in same_command(engine, ["g"], "a", "1=2")
     assert same_command(engine, ["g"], "a", " ") == ""
+
+
+def test_held_neurons_to_download(tmp_path) -> None:
+    one, two = (save_settings(text, tmp_path) for text in ("1=2", " 1=3 "))
+    assert [Path(path).read_text("utf-8") for path in (one, two)] == ["1=2\n", "1=3\n"]
+    assert {Path(path).name for path in (one, two)} == {"neurons.set"}
 
 
 def test_text_is_shown_and_never_run(engine: Engine) -> None:

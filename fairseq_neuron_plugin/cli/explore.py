@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from itertools import takewhile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NoReturn
 
 from ..errors import UserError
@@ -54,9 +56,8 @@ def _explore(args: argparse.Namespace, places: list[str], fairseq_flags: list[st
         raise UserError(
             "the explorer needs Gradio; get it with: pip install fairseq_neuron_plugin[explore]"
         )
-    from ..explorer.server import HOST, forbid_telemetry, new_token, open_socket
+    from ..explorer.server import HOST, new_token, open_socket, prepare_gradio
 
-    forbid_telemetry()
     quiet_fairseq()
     from ..activations import Activations
     from ..analysis.inputs import unique_names
@@ -77,8 +78,9 @@ def _explore(args: argparse.Namespace, places: list[str], fairseq_flags: list[st
     session = open_session([data, "--path", args.path, *flags])
     engine = Engine(session, opened, rankings)
     command = ["fairseq-neuron-generate", data, "--path", args.path, *fairseq_flags]
-    page = build_page(engine, command, args.sentence)
-    with open_socket(args.port) as listening:
+    with open_socket(args.port) as listening, TemporaryDirectory() as folder:
+        prepare_gradio(folder)
+        page = build_page(engine, command, Path(folder), args.sentence)
         port, token = listening.getsockname()[1], new_token()
         app = build_app(page, token, port)
         address = f"http://{HOST}:{port}/{token}/"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -36,13 +34,14 @@ min-height:3em}
 )
 
 
-def build_page(engine: Engine, command: Sequence[str], example: str = "") -> Any:
+def build_page(engine: Engine, command: Sequence[str], folder: Path, example: str = "") -> Any:
     """The page.
 
     Args:
         engine: that answers.
         command: of ``fairseq-neuron-generate`` with the same model and flags, as words; what the
             page gives to copy goes on from it.
+        folder: for files to be downloaded, below the one for temporary files.
         example: a sentence to begin with.
 
     Returns:
@@ -88,11 +87,13 @@ def build_page(engine: Engine, command: Sequence[str], example: str = "") -> Any
         )
         save = gr.DownloadButton("Save the held neurons", elem_id="save")
         parts = (sentence, go, source, neuron, coloured, value, hold, release, held)
-        _wire(gr, engine, command, (*parts, before, after, keep, save))
+        _wire(gr, engine, command, folder, (*parts, before, after, keep, save))
     return page
 
 
-def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any]) -> None:
+def _wire(
+    gr: Any, engine: Engine, command: Sequence[str], folder: Path, parts: Sequence[Any]
+) -> None:
     """Say what happens when; every answer is made from what stands on the page, nothing else."""
     (
         sentence,
@@ -132,7 +133,7 @@ def _wire(gr: Any, engine: Engine, command: Sequence[str], parts: Sequence[Any])
         return [
             *show_translations(found.before[0], found.after[0]),
             same_command(engine, command, text, settings),
-            gr.update(value=save_settings(settings)),
+            gr.update(value=save_settings(settings, folder)),
         ]
 
     def change(text: str, name: str, number: float, keeps: bool) -> str:
@@ -295,10 +296,9 @@ def same_command(engine: Engine, command: Sequence[str], sentence: str, settings
     return text
 
 
-def save_settings(settings: str) -> str:
-    """A file for `split_settings`' text, to be downloaded; the name is the same each time."""
-    folder = Path(tempfile.gettempdir()) / f"neuron-explorer-{os.getpid()}" / short_hash(settings)
-    path = folder / "neurons.set"
+def save_settings(settings: str, folder: Path) -> str:
+    """Write the text of ``--set`` to a file to be downloaded, ``neurons.set``; gives its path."""
+    path = folder / short_hash(settings) / "neurons.set"  # pages of one process do not mix
     write_text(path, f"{settings.strip()}\n")
     return str(path)
 

@@ -83,9 +83,14 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def forbid_telemetry() -> None:
-    """Before Gradio is imported: it is not to call anybody."""
+def prepare_gradio(folder: str) -> None:
+    """Before Gradio is imported: it is not to call anybody, and to leave no files behind.
+
+    Args:
+        folder: for its files, removed with the page.
+    """
     for name, value in {
+        "GRADIO_TEMP_DIR": folder,
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
