@@ -33,7 +33,7 @@ def address(tiny: TinyModels) -> Iterator[str]:
         yield re.search(r"http://\S+", process.stdout.readline()).group()
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 130
+        assert process.wait(timeout=30) == 0
 
 
 def test_holding_a_neuron(browser, address: str, tiny: TinyModels, tmp_path) -> None:  # noqa: F811

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from contextlib import suppress
 from typing import Any
 
 from ..errors import UserError
@@ -99,8 +100,9 @@ def prepare_gradio(folder: str) -> None:
 
 
 def serve(app: Any, listening: socket.socket) -> None:
-    """Until the process is interrupted."""
+    """Until the process is interrupted, which is how it is meant to end."""
     import uvicorn
 
     config = uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again once it has ended
+        uvicorn.Server(config).run(sockets=[listening])
