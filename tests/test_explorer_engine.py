@@ -162,17 +162,17 @@ def test_settings_as_text_and_back(held, text: str) -> None:
 
 
 def test_the_command_to_copy(engine: Engine) -> None:
-    line = same_command(engine, ["generate", "my data"], "it 's\n'", "encoder.layers.0:1=0;2=0")
-    first, second = line.split("\n--")
-    assert shlex.split(second) == ["ablate", "encoder.layers.0:1-2"]
-    echoed, command = first.rsplit(" | ", 1)
+    given = "encoder.layers.0:1=0;2=0"
+    line, ablate = same_command(engine, ["generate", "my data"], "it 's\n'", given)
+    assert ablate == "encoder.layers.0:1-2"
+    echoed, command = line.rsplit(" | ", 1)
     assert (
         subprocess.run(echoed, shell=True, capture_output=True, check=True).stdout == b"it 's '\n"
     )
     assert shlex.split(command)[:2] == ["generate", "my data"]
-    assert shlex.split(command)[-4:] == ["--set", "encoder.layers.0:1=0;2=0", "--input", "-"]
-    assert "--ablate" not in same_command(engine, ["g"], "a", "1=2")
-    assert same_command(engine, ["g"], "a", " ") == ""
+    assert shlex.split(command)[-4:] == ["--set", given, "--input", "-"]
+    assert same_command(engine, ["g"], "a", "1=2")[1] == ""
+    assert same_command(engine, ["g"], "a", " ") == ("", "")
 
 
 def test_held_neurons_to_download(tmp_path) -> None:

@@ -132,7 +132,17 @@ def test_a_view_can_be_sent_around(page, path) -> None:
     page.get("about:blank")
     page.get(f"{path.resolve().as_uri()}#label=NOUN&sort=id")
     assert find(page, "#label")[0].get_attribute("value") == "NOUN"
+    assert page.execute_script("return scrollY") > 500  # it begins with what was meant
+    find(page, "nav a[href='#probes']")[0].click()
+    assert page.current_url.endswith("#label=NOUN&sort=id")
     assert all('"NOUN"' in card.get_attribute("data-labels") for card in shown_cards(page))
+
+
+def test_a_view_of_what_is_not_here(page, path) -> None:
+    page.get("about:blank")
+    page.get(f"{path.resolve().as_uri()}#label=FOO&store=nowhere")
+    assert len(shown_cards(page)) == len(find(page, ".card"))
+    assert "FOO" not in page.current_url
 
 
 def test_values_by_keyboard_and_pointer(page) -> None:

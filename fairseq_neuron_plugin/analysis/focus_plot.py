@@ -65,6 +65,7 @@ def plot_focus(
         ticks = [f"{label} ({group_of[label]})" if label in group_of else label for label in labels]
         axes.set_yticks(range(len(labels)), ticks)
         axes.set_ylim(len(labels) - 0.4, -0.6)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel(f"neurons that hold {100 * mass:g}% of the label's weight mass")
         axes.grid(axis="x", alpha=0.3)
         axes.set_axisbelow(True)

@@ -220,11 +220,11 @@ def format_settings(held: Mapping[int, float], space: NeuronSpace) -> str:
     parts = []
     for value, neurons in by_value.items():
         for layer, ids in space.by_layer(neurons).items():
-            parts.append(f"{layer}:{_ranges(ids)}={value:.6g}")
+            parts.append(f"{layer}:{format_ranges(ids)}={value:.6g}")
     return ";".join(parts)
 
 
-def _ranges(ids: Sequence[int]) -> str:
+def format_ranges(ids: Sequence[int]) -> str:
     """``3,17-25``."""
     parts: list[list[int]] = []
     for number in ids:

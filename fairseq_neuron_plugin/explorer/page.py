@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -16,15 +17,24 @@ from ..interventions import list_layers
 from ..report.colours import coloured_words, heat_css, visible
 from ..signature import short_hash
 from ..specs import parse_settings
-from .engine import Engine, Known, SentenceActivations, format_settings, plain_range
+from .engine import (
+    Engine,
+    Known,
+    SentenceActivations,
+    format_ranges,
+    format_settings,
+    plain_range,
+)
 
 ACTIVE = "most active in this sentence"
 _SHOWN = 50  # neurons to choose from
+# Gradio gives text in its dark theme a colour of its own, whatever the ground.
 CSS = (
-    heat_css()
+    re.sub(r"color:(#\w+)}", r"color:\1!important}", heat_css())
     + """
-.sentence{background:#fff;color:#111;border:1px solid #ccc;border-radius:6px;padding:.6em .8em;
-line-height:2.1;font-size:1.1rem}
+.sentence{background:#fff;color:#111!important;border:1px solid #ccc;border-radius:6px;
+padding:.6em .8em;line-height:2.1;font-size:1.1rem}
+.sentence bdi{color:inherit!important}
 .translation{border:1px solid #8888;border-radius:6px;padding:.6em .8em;font-size:1.1rem;
 min-height:3em}
 .translation ins{text-decoration:none;border-bottom:3px solid currentColor;font-weight:600}
@@ -51,14 +61,18 @@ def build_page(engine: Engine, command: Sequence[str], folder: Path, example: st
 
     sources = [ACTIVE, *_orders(engine)]
     with gr.Blocks(title="Neurons", analytics_enabled=False) as page:
-        gr.Markdown(f"# Neurons\n{engine.space.describe()}")
+        gr.HTML(
+            Markup("<h1>Neurons</h1><p>{}: {}</p>").format(
+                visible(engine.session.paths[0]), engine.space.describe()
+            )
+        )
         with gr.Row():
             sentence = gr.Textbox(
                 example, label="Sentence", scale=5, elem_id="sentence", max_lines=3
             )
             go = gr.Button("Translate", variant="primary", scale=1, elem_id="go")
         with gr.Row():
-            source = gr.Dropdown(sources, value=ACTIVE, label="Neurons", elem_id="source")
+            source = gr.Dropdown(sources, value=ACTIVE, label="Find neurons by", elem_id="source")
             neuron = gr.Dropdown(
                 [],
                 label="Neuron (choose, or type encoder.layers.1:58 or its number)",
@@ -67,7 +81,15 @@ def build_page(engine: Engine, command: Sequence[str], folder: Path, example: st
             )
         coloured = gr.HTML(elem_id="coloured")
         with gr.Row():
-            value = gr.Slider(-10, 10, 0, step=0.01, label="Hold it at", elem_id="value", scale=4)
+            value = gr.Slider(
+                -10,
+                10,
+                0,
+                step=0.01,
+                label="Hold it at (other values: in the text below)",
+                elem_id="value",
+                scale=4,
+            )
             hold = gr.Button("Hold", elem_id="hold", scale=1)
             release = gr.Button("Release", elem_id="release", scale=1)
         held = gr.Textbox(
@@ -85,9 +107,17 @@ def build_page(engine: Engine, command: Sequence[str], folder: Path, example: st
             lines=2,
             elem_id="keep",
         )
-        save = gr.DownloadButton("Save the held neurons", elem_id="save")
+        zero = gr.Textbox(
+            label="As --ablate of fairseq-generate, where all are held at 0",
+            buttons=["copy"],
+            interactive=False,
+            elem_id="zero",
+        )
+        save = gr.DownloadButton(
+            "Save the held neurons, as text for --set", interactive=False, elem_id="save"
+        )
         parts = (sentence, go, source, neuron, coloured, value, hold, release, held)
-        _wire(gr, engine, command, folder, (*parts, before, after, keep, save))
+        _wire(gr, engine, command, folder, (*parts, before, after, keep, zero, save))
     return page
 
 
@@ -108,6 +138,7 @@ def _wire(
         before,
         after,
         keep,
+        zero,
         save,
     ) = parts
     told = _told(gr)
@@ -127,13 +158,18 @@ def _wire(
             gr.update(minimum=-limit, maximum=limit, value=now),
         ]
 
-    @told(4)
     def translate(text: str, settings: str) -> list[Any]:
-        found = engine.translate(text, settings)
+        try:
+            found = engine.translate(text, settings)
+            commands = same_command(engine, command, text, settings)
+        except UserError as error:  # what was there before must not stand beside it
+            told = Markup('<p class="translation">{}</p>').format(visible(str(error)))
+            return ["", told, "", "", gr.update(value=None, interactive=False)]
+        saved = save_settings(settings, folder) if settings.strip() else None
         return [
             *show_translations(found.before[0], found.after[0]),
-            same_command(engine, command, text, settings),
-            gr.update(value=save_settings(settings, folder)),
+            *commands,
+            gr.update(value=saved, interactive=saved is not None),
         ]
 
     def change(text: str, name: str, number: float, keeps: bool) -> str:
@@ -150,7 +186,7 @@ def _wire(
     shown = [neuron, coloured, value]
     seen = {"inputs": [sentence, source, held, neuron], "outputs": shown}
     afresh = {"inputs": [sentence, source, held], "outputs": shown}
-    done = {"inputs": [sentence, held], "outputs": [before, after, keep, save]}
+    done = {"inputs": [sentence, held], "outputs": [before, after, keep, zero, save]}
 
     def look_afresh(text: str, by: str, settings: str) -> Any:
         return look(text, by, settings, None)
@@ -280,20 +316,22 @@ def held_neurons(engine: Engine, settings: str) -> dict[int, float]:
     return held
 
 
-def same_command(engine: Engine, command: Sequence[str], sentence: str, settings: str) -> str:
-    """A line for the shell that gives the same two translations; for ablation one more."""
+def same_command(
+    engine: Engine, command: Sequence[str], sentence: str, settings: str
+) -> tuple[str, str]:
+    """A line for the shell that gives the same two translations; and the text of ``--ablate``.
+
+    Both are empty without neurons, the second one unless all are held at 0.
+    """
     if not settings.strip():
-        return ""
+        return "", ""
     line = " ".join(sentence.split())
     given = f"--set {shlex.quote(settings.strip())} --input -"
     text = f"printf '%s\\n' {shlex.quote(line)} | {shlex.join(command)} {given}"
-    held = held_neurons(engine, settings)
-    if all(value == 0 for value in held.values()):
-        spec = ";".join(
-            part.removesuffix("=0") for part in format_settings(held, engine.space).split(";")
-        )
-        text += f"\n--ablate {shlex.quote(spec)}"
-    return text
+    neurons, values = parse_settings(settings, list_layers(engine.session.models[0]))
+    if any(value.any() for value in values.values()):
+        return text, ""
+    return text, ";".join(f"{layer}:{format_ranges(ids)}" for layer, ids in neurons.items())
 
 
 def save_settings(settings: str, folder: Path) -> str:

@@ -12,6 +12,15 @@ from .inputs import Inputs, Named
 from .model_section import ModelNames
 
 _METRICS = ("bleu", "perplexity", "loss", "chrf", "ter", "length_ratio", "runaway")
+_TEXT = (
+    "Neurons are held at 0 while the model translates, more and more of them from left to right, "
+    "taken from the top of a ranking (filled marks) or from its bottom (open ones). If a ranking "
+    "finds what matters, the curve of its top falls sooner."
+)
+_BANDS = (
+    "Bands are 95% intervals over resampled texts; p, in the tables, is the paired bootstrap test "
+    "against the model with all its neurons."
+)
 _HELP = {
     "length_ratio": "words of the translations over words of the references",
     "empty": "share of translations without a word",
@@ -29,15 +38,17 @@ def sweep_section(inputs: Inputs, models: ModelNames) -> Section | None:
     return Section(
         "sweeps",
         "What neurons do: ablation in the model",
-        (
-            "Neurons are held at 0 while the model translates, more and more of them from left to "
-            "right, taken from the top of a ranking (filled marks) or from its bottom (open "
-            "ones). If a ranking finds what matters, the curve of its top falls sooner.",
-            "Bands are 95% intervals over resampled texts; p, in the tables, is the paired "
-            "bootstrap test against the model with all its neurons.",
+        tuple(
+            text
+            for text in (_TEXT, _BANDS)
+            if text == _TEXT or any(_has_bands(sweep.content) for sweep in inputs.sweeps)
         ),
         tuple(parts),
     )
+
+
+def _has_bands(content: Mapping[str, Any]) -> bool:
+    return any(f"{metric}_low" in row for row in content["rows"] for metric in _METRICS)
 
 
 def _sweep(number: int, sweep: Named[dict[str, Any]], models: ModelNames) -> list[Table | Figure]:

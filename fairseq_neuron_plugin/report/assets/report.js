@@ -124,6 +124,8 @@
     if (!location.hash.includes("=")) return;
     const kept = new URLSearchParams(location.hash.slice(1));
     controls.forEach((id) => { by(id).value = kept.get(id) || ""; });
+    remember();  // without what this page does not have
+    if (by("neurons")) by("neurons").scrollIntoView({ behavior: "instant" });
   };
   controls.forEach((id) => by(id).addEventListener("input", remember));
   const form = document.querySelector(".toolbar");
@@ -131,6 +133,12 @@
   window.addEventListener("hashchange", () => { recall(); filter(); });
   recall();
   filter();
+  // A link to a section must not push the choice out of the address.
+  all("nav a").forEach((link) => link.addEventListener("click", (event) => {
+    if (!location.hash.includes("=")) return;
+    event.preventDefault();
+    document.querySelector(link.getAttribute("href")).scrollIntoView();
+  }));
 
   // On paper nothing can be unfolded.
   let folded = [];
