@@ -68,8 +68,10 @@ def report(page: Any, args: argparse.Namespace, folder: Path) -> None:
     page.get(f"{path.as_uri()}#{args.section}")
     time.sleep(1)
     keep(page.get_screenshot_as_png(), args.output / "report.png")
+    page.set_window_size(1200, 1600)  # the whole card is to be seen
     page.get("about:blank")
     page.get(f"{path.as_uri()}#search={args.card}")
+    time.sleep(1)
     cards = [card for card in page.find_elements(By.CSS_SELECTOR, ".card") if card.is_displayed()]
     if not cards:
         sys.exit(f"the report has no card of {args.card}")
