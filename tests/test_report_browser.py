@@ -162,6 +162,34 @@ def test_values_by_keyboard_and_pointer(page) -> None:
     assert "% ablated" in find(page, "#sweeps .readout")[0].text
 
 
+def test_a_value_stands_at_its_word(page) -> None:
+    sentence = find(page, ".sentence")[0]
+    page.execute_script("arguments[0].focus()", sentence)
+    sentence.send_keys("\ue014")
+    script = "return getComputedStyle(document.querySelector('.w.on'), '::before').content"
+    value = find(page, ".w.on")[0].get_attribute("data-v")
+    assert value in page.execute_script(script)
+
+
+def test_only_what_scrolls_is_a_stop(page) -> None:
+    script = """
+        return [...document.querySelectorAll('.scroll')].filter(box => box.checkVisibility()).map(
+            box => [box.tabIndex === 0,
+                    box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight]);
+    """
+    found = page.execute_script(script)
+    assert found
+    assert all(stop == scrolls for stop, scrolls in found)
+
+
+def test_a_link_keeps_the_choice_and_moves_the_focus(page, path) -> None:
+    page.get("about:blank")
+    page.get(f"{path.resolve().as_uri()}#label=NOUN")
+    find(page, "nav a[href='#sweeps']")[0].send_keys("\ue007")  # Enter
+    assert page.current_url.endswith("#label=NOUN")
+    assert page.switch_to.active_element.get_attribute("id") == "sweeps"
+
+
 def test_light_and_dark(page) -> None:
     def ground() -> str:
         return page.execute_script("return getComputedStyle(document.body).backgroundColor")

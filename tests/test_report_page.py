@@ -142,7 +142,14 @@ def test_coloured_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"), [("a\x00b", "a␀b"), ("\x7f", "␡"), ("\x85", "�"), ("ü€\u200f", "ü€\u200f")]
+    ("text", "shown"),
+    [
+        ("a\x00b", "a␀b"),
+        ("\x7f", "␡"),
+        ("\x85", "�"),
+        ("ü€\u200f", "ü€\u200f"),
+        ("\u202ea", "⟨U+202E⟩a"),
+    ],
 )
 def test_control_characters_are_shown(text: str, shown: str) -> None:
     assert visible(text) == shown

@@ -13,7 +13,14 @@ from markupsafe import Markup, escape
 LEVELS = 8  # steps of colour on either side of white
 _WHITE, _RED, _BLUE = (255, 255, 255), (178, 24, 43), (33, 102, 172)
 _DARK, _LIGHT = "#000", "#fff"
-_CONTROL = {code: 0x2400 + code for code in range(32)} | {127: 0x2421}
+# Line and paragraph ends, what turns the direction of a text round, and what has no width: nobody
+# would see these, but for what they do to the letters beside them.
+_UNSEEN = (0x200B, *range(0x2028, 0x202F), *range(0x2066, 0x206A), 0xFEFF)
+_CONTROL = {
+    **{code: chr(0x2400 + code) for code in range(32)},
+    127: "\N{SYMBOL FOR DELETE}",
+    **{code: f"⟨U+{code:04X}⟩" for code in _UNSEEN},
+}
 
 
 def level(value: float, limit: float) -> int:
@@ -66,7 +73,7 @@ def coloured_words(words: Sequence[str], values: Sequence[float], limit: float) 
 
 
 def visible(text: str) -> str:
-    """Text with control characters as the signs that stand for them, which HTML can hold."""
+    """Text with control characters, and what has no shape, as signs that stand for them."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
         if 0x7F < ord(letter) < 0xA0 or 0xD800 <= ord(letter) < 0xE000

@@ -38,7 +38,7 @@ def render(report: Report) -> str:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.tests["figure"] = lambda part: isinstance(part, Figure)
-    environment.filters |= {"cell": format_cell, "sort_key": sort_key}
+    environment.filters |= {"cell": format_cell, "sort_key": sort_key, "visible": visible}
     environment.globals |= {
         "coloured": coloured_words,
         "bars": histogram_bars,

@@ -10,6 +10,7 @@
   const said = { "": "as the system has them", light: "light", dark: "dark" };
   const button = by("theme");
   const wear = (theme) => {
+    try { localStorage.setItem("fairseq-neuron-theme", theme); } catch { /* not for this page */ }
     if (theme) root.dataset.theme = theme;
     else delete root.dataset.theme;
     button.setAttribute("aria-label", `Colours: ${said[theme]}`);
@@ -19,7 +20,9 @@
   button.addEventListener("click", () => {
     wear(themes[(themes.indexOf(root.dataset.theme || "") + 1) % themes.length]);
   });
-  wear("");
+  let worn = "";
+  try { worn = localStorage.getItem("fairseq-neuron-theme"); } catch { /* not for this page */ }
+  wear(themes.includes(worn) ? worn : "");
 
   // Tables sort by any column; what was not measured comes last, either way.
   const sortBy = (table, column, header) => {
@@ -134,11 +137,22 @@
   recall();
   filter();
   // A link to a section must not push the choice out of the address.
-  all("nav a").forEach((link) => link.addEventListener("click", (event) => {
+  all("nav a, .skip").forEach((link) => link.addEventListener("click", (event) => {
     if (!location.hash.includes("=")) return;
     event.preventDefault();
-    document.querySelector(link.getAttribute("href")).scrollIntoView();
+    const target = document.querySelector(link.getAttribute("href"));
+    target.scrollIntoView();
+    target.tabIndex = -1;  // the next Tab goes on from here, as after any other link
+    target.focus({ preventScroll: true });
   }));
+
+  // What all fits needs no scrolling, and no stop of the Tab key.
+  const stops = () => all(".scroll").forEach((box) => {
+    box.tabIndex = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight ? 0 : -1;
+  });
+  document.addEventListener("toggle", stops, true);
+  window.addEventListener("resize", stops);
+  stops();
 
   // On paper nothing can be unfolded.
   let folded = [];
