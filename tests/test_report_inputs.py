@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 from report_toy import MODEL, write_everything, write_ranking, write_store
@@ -36,6 +37,14 @@ def test_what_is_given_twice_is_there_once(everything) -> None:
     alone = find_inputs([everything / "acts", everything / "two.json", everything])
     assert len(alone) == 5
     assert len(find_inputs([everything, everything / "acts"])) == 5
+
+
+def test_one_place_by_two_names_is_one(everything, tmp_path, monkeypatch) -> None:
+    (tmp_path / "link").symlink_to(everything)
+    monkeypatch.chdir(everything.parent)
+    found = find_inputs([everything.name, everything, tmp_path / "link"])
+    assert len(found) == 5
+    assert found.sweeps[0].path == Path(everything.name) / "sweep"  # the first name
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "sweep.json", "result.json", "data.json"])

@@ -7,7 +7,15 @@ import shutil
 
 import numpy as np
 import pytest
-from report_toy import LABELS, MODEL, SPACE, write_everything, write_probe, write_ranking
+from report_toy import (
+    LABELS,
+    MODEL,
+    SPACE,
+    write_everything,
+    write_probe,
+    write_ranking,
+    write_store,
+)
 
 from fairseq_neuron_plugin.probing.grid import Cell, Grid
 from fairseq_neuron_plugin.report.document import Figure, Section, Table
@@ -54,6 +62,16 @@ def test_models_and_stores(inputs, models) -> None:
     assert found["Activation stores"].rows[0][:5] == ("acts", "acts.pt", 60, 300, 12)
 
 
+def test_a_model_has_the_layers_of_all_its_stores(inputs, tmp_path) -> None:
+    acts = write_store(tmp_path / "deeper", 3)
+    manifest = json.loads((acts.path / "manifest.json").read_text("utf-8"))
+    manifest["layers"] = [{"name": "decoder.layers.0", "width": SPACE.size}]
+    (acts.path / "manifest.json").write_text(json.dumps(manifest, indent=1), "utf-8")
+    both = find_inputs([inputs.stores[0].path, tmp_path])
+    ((_, _, layers),) = tables(model_section(both, ModelNames(both)))["Models"].rows
+    assert layers == f"{SPACE.describe()}, decoder.layers.0 (12)"
+
+
 def test_accuracies_and_ablation(inputs, models) -> None:
     found = tables(probe_section(inputs, models))
     row = found["Probes, in %"].rows[0]
@@ -77,6 +95,18 @@ def test_a_probe_without_measurements(inputs, tmp_path) -> None:
     found = tables(probe_section(bare, ModelNames(bare)))
     assert found["Probes, in %"].rows[0][3:] == (None,) * 7
     assert "Accuracy with few neurons, in %" not in found
+
+
+def test_a_probe_below_its_baseline_is_named(inputs, models, tmp_path) -> None:
+    assert not any("Below MAJ" in text for text in probe_section(inputs, models).text)
+    folder = tmp_path / "worse"
+    shutil.copytree(inputs.probes[0].path, folder)
+    content = json.loads((folder / "result.json").read_text("utf-8"))
+    content["majority_baseline"] = content["test"]["accuracy"] + 0.01
+    (folder / "result.json").write_text(json.dumps(content, indent=1), "utf-8")
+    found = find_inputs([folder, inputs.probes[0].path])
+    (text,) = [t for t in probe_section(found, ModelNames(found)).text if "Below MAJ" in t]
+    assert text.startswith("Below MAJ: worse. ")
 
 
 def test_grid_of_penalties(inputs, tmp_path) -> None:
@@ -135,6 +165,30 @@ def test_shared_neurons(inputs, models) -> None:
         assert count == len(which.split(", "))
         assert SPACE.parse(name)[0] < weight.shape[1]
     assert int(caption.split(": ")[1].split()[0]) >= len(found[caption].rows)
+
+
+def test_labels_of_several_properties_that_share(tmp_path) -> None:
+    for name, seed in (("one", 1), ("two", 2)):
+        write_probe(tmp_path / name, seed)
+    found = find_inputs([tmp_path])
+    table = shared_section(found, ModelNames(found), 0.5).parts[0]
+    for neuron, count, which in table.rows:
+        expected = {}
+        for probe in found.probes:
+            for label, row in zip(LABELS, np.abs(probe.content.weight), strict=True):
+                order = np.argsort(-row)
+                needed = int((np.cumsum(row[order]) < 0.5 * row.sum()).sum()) + 1
+                if SPACE.parse(neuron)[0] in order[:needed]:
+                    expected.setdefault(probe.name, []).append(label)
+        assert which == "; ".join(f"{name}: {', '.join(of)}" for name, of in expected.items())
+        assert count == sum(map(len, expected.values()))
+
+
+def test_pairs_stand_by_what_they_share(inputs, models) -> None:
+    figure = shared_section(inputs, models, 0.9).parts[1]
+    gains = [row[2] - row[3] for row in figure.numbers.rows]
+    assert gains == sorted(gains, reverse=True)
+    assert figure.numbers.caption == "Pairs of labels, those furthest above chance first"
 
 
 def test_rankings_and_their_overlap(inputs, models, tmp_path) -> None:

@@ -213,7 +213,7 @@ def _told(gr: Any) -> Any:
                 try:
                     found = answer(*given)
                 except UserError as error:
-                    gr.Warning(str(error))
+                    gr.Warning(str(escape(visible(str(error)))))  # it is shown as HTML
                     found = [gr.skip()] * outputs
                 return found if outputs > 1 else found[0]
 

@@ -78,14 +78,15 @@ def find_inputs(paths: Sequence[StrPath]) -> Inputs:
     Raises:
         UserError: a path that is not there or holds nothing, or content that is damaged.
     """
-    found: dict[str, dict[Path, None]] = {}
+    found: dict[str, dict[str, Path]] = {}  # by where it really is, which is one place
     notes: list[str] = []
     for path in map(Path, paths):
         if not path.exists():
             raise UserError(f"{path} not found")
         before = sum(map(len, found.values()))
         for kind, place in _search(path, notes):
-            found.setdefault(kind, {})[Path(os.path.normpath(place))] = None
+            where = os.path.realpath(place)
+            found.setdefault(kind, {}).setdefault(where, Path(os.path.normpath(place)))
         if sum(map(len, found.values())) == before and not _is_known(path, found):
             raise UserError(
                 f"{path} holds no activation store, probe, ranking or sweep that is complete"
@@ -140,13 +141,13 @@ def _format_of(path: Path) -> str | None:
     return None
 
 
-def _is_known(path: Path, found: dict[str, dict[Path, None]]) -> bool:
-    """Whether everything in ``path`` was found by an earlier path already."""
-    return any(place in places for places in found.values() for _, place in _search(path, []))
+def _is_known(path: Path, found: dict[str, dict[str, Path]]) -> bool:
+    """Whether what is in ``path`` was found by an earlier path already."""
+    return any(os.path.realpath(place) in found.get(kind, {}) for kind, place in _search(path, []))
 
 
-def _named(paths: dict[Path, None], load: Callable[[Path], T]) -> tuple[Named[T], ...]:
-    places = list(paths)
+def _named(paths: dict[str, Path], load: Callable[[Path], T]) -> tuple[Named[T], ...]:
+    places = list(paths.values())
     names = unique_names(places)
     return tuple(Named(name, place, load(place)) for name, place in zip(names, places, strict=True))
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..analysis.inputs import unique_names
+from ..neurons import NeuronSpace
 from .document import Column, Section, Table
 from .inputs import Inputs
 
@@ -64,16 +65,8 @@ class ModelNames:
 def model_section(inputs: Inputs, models: ModelNames) -> Section:
     """Models and activation stores, a row each."""
     parts = []
-    layers: dict[str, str] = {}
-    for store in inputs.stores:
-        layers.setdefault(store.content.model_sha256 or "", store.content.layers.describe())
-    for probe in inputs.probes:
-        if probe.content.space is not None:
-            layers.setdefault(probe.content.model or "", probe.content.space.describe())
-    for ranking in inputs.rankings:
-        if ranking.content.space is not None:
-            layers.setdefault(ranking.content.model or "", ranking.content.space.describe())
     if models.all:
+        layers = _layers(inputs)
         rows = [(name, sha256[:12], layers.get(sha256)) for sha256, name in models.all.items()]
         columns = (
             Column("model"),
@@ -92,6 +85,21 @@ def model_section(inputs: Inputs, models: ModelNames) -> Section:
         ),
         tuple(parts),
     )
+
+
+def _layers(inputs: Inputs) -> dict[str, str]:
+    """Every layer of a checkpoint, by its hash, that anything is about."""
+    found: dict[str, dict[str, None]] = {}
+    spaces = [(store.content.model_sha256, store.content.layers) for store in inputs.stores]
+    spaces += [
+        (item.content.model, item.content.space)
+        for item in (*inputs.probes, *inputs.rankings)
+        if item.content.space is not None
+    ]
+    for sha256, space in spaces:
+        names = [NeuronSpace((layer,)).describe() for layer in space.layers]
+        found.setdefault(sha256 or "", {}).update(dict.fromkeys(names))
+    return {sha256: ", ".join(names) for sha256, names in found.items()}
 
 
 def _stores(inputs: Inputs, models: ModelNames) -> Table:

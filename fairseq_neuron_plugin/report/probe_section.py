@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..probing.grid import Grid
@@ -40,9 +40,26 @@ def probe_section(inputs: Inputs, models: ModelNames) -> Section | None:
             "ranking: mask sets the others to 0 in the trained probe, retrain fits a probe to the "
             "kept ones alone. The top of a good ranking keeps more than its bottom (the paper's "
             "tables 1, 2 and 4).",
+            *_below_majority(inputs.probes),
         ),
         tuple(parts),
     )
+
+
+def _below_majority(probes: Sequence[Probe]) -> Iterator[str]:
+    """A warning, for such a probe is no evidence that the neurons know the property."""
+    names = []
+    for probe in probes:
+        result = probe.content.result
+        accuracy = (result.get("test") or {}).get("accuracy")
+        majority = result.get("majority_baseline")
+        if accuracy is not None and majority is not None and accuracy < majority:
+            names.append(probe.name)
+    if names:
+        yield (
+            f"Below MAJ: {', '.join(names)}. There the word alone says more of the property than "
+            "the neurons do; read their rankings with care."
+        )
 
 
 def _accuracies(probes: Sequence[Probe], models: ModelNames) -> Table:

@@ -84,9 +84,17 @@ def _focus_figure(number: int, probes: Sequence[Probe], mass: float) -> Figure:
     return Figure(
         f"Neurons that each label needs: {names}",
         figure_svg(lambda path: plot_focus(labels, counts, path, mass), f"focus{number}"),
-        f"Bars: neurons of each label in {names}; {labels[0]} needs fewest, {labels[-1]} most.",
+        f"Bars: neurons of each label in {names}{_extremes(labels, needs)}.",
         Table("Neurons by label", tuple(columns), rows, label_column=0),
     )
+
+
+def _extremes(labels: Sequence[str], needs: dict[str, dict[str, int]]) -> str:
+    """Which of sorted labels need fewest and most neurons, if they differ."""
+    known = [label for label in labels if _mean(label, needs) < float("inf")]
+    if not known or _mean(known[0], needs) == _mean(known[-1], needs):
+        return ""
+    return f"; {known[0]} needs fewest, {known[-1]} most"
 
 
 def _mean(label: str, needs: dict[str, dict[str, int]]) -> float:
@@ -119,7 +127,7 @@ def shared_section(inputs: Inputs, models: ModelNames, mass: float) -> Section |
         table = shared(sets, neurons)
         several = len(probes) > 1
         names = [f"{one.property}: {one.label}" if several else one.label for one in sets]
-        parts.append(_most_shared(table, names, models.of(model), probes[0]))
+        parts.append(_most_shared(table, several, models.of(model), probes[0]))
         if len(sets) <= _LABELS:
             parts.append(_heatmap(number, table, names, models.of(model)))
     if not parts:
@@ -129,24 +137,39 @@ def shared_section(inputs: Inputs, models: ModelNames, mass: float) -> Section |
         "Neurons that labels share",
         (
             f"A neuron is salient for a label if it is among the fewest that hold {100 * mass:g}% "
-            "of the size of the label's weights. Some are salient for many labels.",
+            "of the size of the label's weights. Some are salient for several labels (paper, "
+            "section 6). Two labels have some neurons in common by chance alone: the numbers "
+            "below a heatmap say how many.",
         ),
         tuple(parts),
     )
 
 
-def _most_shared(table: Shared, names: Sequence[str], model: str, probe: Probe) -> Table:
+def _most_shared(table: Shared, several: bool, model: str, probe: Probe) -> Table:
     space = probe.content.space
     rows = []
     for neuron in table.order[:_SHOWN].tolist():
-        labels = [name for name, has in zip(names, table.member[:, neuron], strict=True) if has]
-        if len(labels) > 1:
+        has = [one for one, it in zip(table.sets, table.member[:, neuron], strict=True) if it]
+        if len(has) > 1:
             name = space.name_of(neuron) if space else str(neuron)
-            rows.append((name, len(labels), ", ".join(labels)))
+            rows.append((name, len(has), _by_property(has, several)))
     columns = (Column("neuron", "code"), Column("labels", "integer"), Column("which"))
     count = int((table.times > 1).sum())
-    title = f"{model}: {count} neurons are salient for several labels; those with most"
+    title = f"{model}: {count} neurons are salient for several labels"
+    if count > len(rows):
+        title += f"; the {len(rows)} with most"
     return Table(title, columns, tuple(rows))
+
+
+def _by_property(sets: Sequence[SalientSet], several: bool) -> str:
+    """Labels in words; each property is named once."""
+    together: dict[str, list[str]] = {}
+    for one in sets:
+        together.setdefault(one.property, []).append(one.label)
+    return "; ".join(
+        f"{name}: {', '.join(labels)}" if several else ", ".join(labels)
+        for name, labels in together.items()
+    )
 
 
 def _heatmap(number: int, table: Shared, names: Sequence[str], model: str) -> Figure:
@@ -181,4 +204,6 @@ def _pairs(sets: Sequence[SalientSet], table: Shared, names: Sequence[str]) -> T
         Column("in common", "integer"),
         Column("by chance", "number"),
     )
-    return Table("Pairs that share more than by chance", columns, tuple(rows[:_LABELS]))
+    first = f" (the first {_LABELS} of {len(rows)})" if len(rows) > _LABELS else ""
+    caption = f"Pairs of labels, those furthest above chance first{first}"
+    return Table(caption, columns, tuple(rows[:_LABELS]))
