@@ -188,7 +188,14 @@ def test_pairs_stand_by_what_they_share(inputs, models) -> None:
     figure = shared_section(inputs, models, 0.9).parts[1]
     gains = [row[2] - row[3] for row in figure.numbers.rows]
     assert gains == sorted(gains, reverse=True)
-    assert figure.numbers.caption == "Pairs of labels, those furthest above chance first"
+    assert figure.numbers.caption == "acts.pt: pairs of labels, those furthest above chance first"
+
+
+def test_many_labels_have_a_table_in_place_of_a_heatmap(inputs, models, monkeypatch) -> None:
+    monkeypatch.setattr("fairseq_neuron_plugin.report.property_section._LABELS", 2)
+    pairs = shared_section(inputs, models, 0.9).parts[1]
+    assert len(pairs.rows) == 2
+    assert pairs.caption.endswith("furthest above chance first (the first 2 of 3)")
 
 
 def test_rankings_and_their_overlap(inputs, models, tmp_path) -> None:

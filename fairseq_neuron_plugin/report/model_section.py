@@ -90,14 +90,13 @@ def model_section(inputs: Inputs, models: ModelNames) -> Section:
 def _layers(inputs: Inputs) -> dict[str, str]:
     """Every layer of a checkpoint, by its hash, that anything is about."""
     found: dict[str, dict[str, None]] = {}
-    spaces = [(store.content.model_sha256, store.content.layers) for store in inputs.stores]
-    spaces += [
-        (item.content.model, item.content.space)
-        for item in (*inputs.probes, *inputs.rankings)
-        if item.content.space is not None
+    spaces = [
+        *((store.content.model_sha256, store.content.layers) for store in inputs.stores),
+        *((probe.content.model, probe.content.space) for probe in inputs.probes),
+        *((ranking.content.model, ranking.content.space) for ranking in inputs.rankings),
     ]
     for sha256, space in spaces:
-        names = [NeuronSpace((layer,)).describe() for layer in space.layers]
+        names = [NeuronSpace((layer,)).describe() for layer in space.layers] if space else []
         found.setdefault(sha256 or "", {}).update(dict.fromkeys(names))
     return {sha256: ", ".join(names) for sha256, names in found.items()}
 

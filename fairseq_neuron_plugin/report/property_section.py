@@ -128,8 +128,11 @@ def shared_section(inputs: Inputs, models: ModelNames, mass: float) -> Section |
         several = len(probes) > 1
         names = [f"{one.property}: {one.label}" if several else one.label for one in sets]
         parts.append(_most_shared(table, several, models.of(model), probes[0]))
+        pairs = _pairs(models.of(model), table, names)
         if len(sets) <= _LABELS:
-            parts.append(_heatmap(number, table, names, models.of(model)))
+            parts.append(_heatmap(number, table, names, models.of(model), pairs))
+        else:
+            parts.append(pairs)
     if not parts:
         return None
     return Section(
@@ -138,8 +141,8 @@ def shared_section(inputs: Inputs, models: ModelNames, mass: float) -> Section |
         (
             f"A neuron is salient for a label if it is among the fewest that hold {100 * mass:g}% "
             "of the size of the label's weights. Some are salient for several labels (paper, "
-            "section 6). Two labels have some neurons in common by chance alone: the numbers "
-            "below a heatmap say how many.",
+            "section 6). Two labels have some neurons in common by chance alone: the tables "
+            "of pairs say how many.",
         ),
         tuple(parts),
     )
@@ -172,18 +175,18 @@ def _by_property(sets: Sequence[SalientSet], several: bool) -> str:
     )
 
 
-def _heatmap(number: int, table: Shared, names: Sequence[str], model: str) -> Figure:
+def _heatmap(number: int, table: Shared, names: Sequence[str], model: str, pairs: Table) -> Figure:
     return Figure(
         f"{model}: neurons that two labels have in common",
         figure_svg(lambda path: plot_shared(table, names, path), f"shared{number}"),
         "Heatmap of labels by labels; light cells share many neurons.",
-        _pairs(table.sets, table, names),
+        pairs,
         folded=len(names) > _LABELS // 2,
     )
 
 
-def _pairs(sets: Sequence[SalientSet], table: Shared, names: Sequence[str]) -> Table:
-    common = table.common
+def _pairs(model: str, table: Shared, names: Sequence[str]) -> Table:
+    common, sets = table.common, table.sets
     rows = sorted(
         (
             (
@@ -205,5 +208,5 @@ def _pairs(sets: Sequence[SalientSet], table: Shared, names: Sequence[str]) -> T
         Column("by chance", "number"),
     )
     first = f" (the first {_LABELS} of {len(rows)})" if len(rows) > _LABELS else ""
-    caption = f"Pairs of labels, those furthest above chance first{first}"
+    caption = f"{model}: pairs of labels, those furthest above chance first{first}"
     return Table(caption, columns, tuple(rows[:_LABELS]))
