@@ -220,3 +220,9 @@ def test_what_is_not_there_has_no_section(tmp_path) -> None:
     assert sweep_section(alone, names) is None
     assert focus_section(alone, 0.25) is None
     assert shared_section(alone, names, 0.25) is None
+
+
+def test_sweeps_alone(inputs) -> None:
+    alone = find_inputs([inputs.sweeps[0].path])
+    assert model_section(alone, ModelNames(alone)) is None
+    assert sweep_section(alone, ModelNames(alone)) is not None

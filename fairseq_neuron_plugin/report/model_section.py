@@ -62,8 +62,8 @@ class ModelNames:
                 yield ranking.content.model
 
 
-def model_section(inputs: Inputs, models: ModelNames) -> Section:
-    """Models and activation stores, a row each."""
+def model_section(inputs: Inputs, models: ModelNames) -> Section | None:
+    """Models and activation stores, a row each; nothing if there are only sweeps."""
     parts = []
     if models.all:
         layers = _layers(inputs)
@@ -76,6 +76,8 @@ def model_section(inputs: Inputs, models: ModelNames) -> Section:
         parts.append(Table("Models", columns, tuple(rows)))
     if inputs.stores:
         parts.append(_stores(inputs, models))
+    if not parts:
+        return None
     return Section(
         "models",
         "Models and data",
