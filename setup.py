@@ -54,6 +54,8 @@ setup(
         "plot": ["matplotlib"],
         "explore": ["gradio>=6"],
         "text": ["sacremoses", "subword-nmt", "sentencepiece"],
+        # The taggers of scripts/reproduce_paper.py.
+        "reproduce": ["spacy>=3.8"],
         "test": ["pytest", "pytest-xdist", "ruff", "mypy", "import-linter", "selenium"],
     },
     entry_points={

@@ -1,0 +1,199 @@
+#!/usr/bin/env python
+"""The paper, reproduced: from parallel text and treebanks to a page of its tables and figures.
+
+    scripts/reproduce_paper.py --config small --data DATA --output runs/paper
+
+Trains translation and language models on disjoint parts of the data, tags their text, and looks
+into their neurons, every step by a command of fairseq or of this package. What is done is not done
+again: the same command goes on where a stopped run was. Ends in OUTPUT/paper.md, with pictures
+beside it, and OUTPUT/report.html.
+
+  small   Tatoeba, English and German, cut to size: two cores, within 100 minutes
+  paper   Europarl and Tatoeba, models of the paper's size: a GPU
+  FILE    your own corpora: copy scripts/reproduction/configs/small.yaml
+
+DATA is the folder that the paths of the configuration start from. To see whether a second run gives
+the same figures, with the models of the first:
+
+    scripts/reproduce_paper.py --config small --data DATA --output runs/again \
+        --models runs/paper --compare runs/paper
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+
+from reproduction import trial
+from reproduction.analyses import analysis_steps
+from reproduction.annotation import annotation_steps
+from reproduction.config import ConfigError, load_config, settings_of
+from reproduction.corpora import write_lines
+from reproduction.curves import report_step, sweep_steps
+from reproduction.evidence import Evidence, collect, count_numbers, differences
+from reproduction.layout import Layout
+from reproduction.markdown import table
+from reproduction.page import write_page
+from reproduction.preparation import preparation_steps
+from reproduction.runner import Journal, Runner, Step, StepError
+from reproduction.training import training_steps
+
+
+def plan(layout: Layout) -> list[Step]:
+    """All steps of a run, in the order in which they are begun if nothing else matters."""
+    steps = [
+        *preparation_steps(layout),
+        *training_steps(layout),
+        *annotation_steps(layout),
+        *analysis_steps(layout),
+        *sweep_steps(layout),
+    ]
+    return [*steps, report_step(layout, tuple(step.result for step in steps))]
+
+
+def hold_settings(layout: Layout) -> None:
+    """Steps are known by their results, so a folder is for one set of settings.
+
+    Raises:
+        ConfigError: the folder holds a run with others; the message names them.
+    """
+    settings = [f"data: {layout.data}", *settings_of(layout.config)]
+    path = layout.folder / "settings.txt"
+    if not path.exists():
+        write_lines(path, settings)
+    before = path.read_text(encoding="utf-8").splitlines()
+    if before != settings:
+        now, then = (
+            "; ".join(line for line in one if line not in other)[:200] or "nothing of it"
+            for one, other in ((settings, before), (before, settings))
+        )
+        raise ConfigError(
+            f"{layout.folder} holds a run with other settings (then {then}, now {now}): choose "
+            "another --output"
+        )
+
+
+def take_models(run: Path, layout: Layout, runner: Runner, steps: list[Step]) -> None:
+    """Let the texts and models of another run be those of this one.
+
+    Raises:
+        ConfigError: they are not there.
+    """
+    journal = Journal(run / "journal.jsonl")
+    for name in ("text", "dict", "bin", "models"):
+        link, target = layout.folder / name, (run / name).resolve()
+        if not target.is_dir():
+            raise ConfigError(f"--models {run}: no folder {name} there")
+        if not link.exists():
+            link.symlink_to(target)
+    for step in steps:
+        if step.kind.startswith("train ") or step.kind == "prepare":
+            entry = journal.entries.get(step.name)
+            if entry is not None and step.kind != "train tagger":
+                runner.journal.entries.setdefault(step.name, entry)
+
+
+def finish(layout: Layout, runner: Runner, page: Path, command: str) -> Evidence:
+    """The evidence and the page."""
+    evidence = collect(layout, runner.journal.entries)
+    write_lines(layout.folder / "evidence.json", [json.dumps(evidence, indent=1)])
+    write_page(evidence, layout.config.notes, layout.folder, page, command)
+    print(page)
+    return evidence
+
+
+def shown_command(args: argparse.Namespace) -> str:
+    """What a reader would type; where this machine keeps its data is of no use to them."""
+    words = ["scripts/reproduce_paper.py", "--config", args.config, "--data", "DATA"]
+    return shlex.join([*words, "--output", str(args.output)])
+
+
+def compare(evidence: Evidence, other: Path) -> bool:
+    """Say how many figures differ from those of another run."""
+    text = (other / "evidence.json").read_text(encoding="utf-8")
+    # Through JSON and back, as the other one went.
+    found = list(differences(json.loads(json.dumps(evidence)), json.loads(text)))
+    print(f"{len(found)} of {count_numbers(evidence)} figures differ from those of {other}")
+    for line in found[:20]:
+        print(f"  {line}")
+    return not found
+
+
+def try_out(args: argparse.Namespace) -> None:
+    """The first step of each kind on a cut, and the estimate for the whole run."""
+    config = load_config(args.config)
+    small = trial.cut(config)
+    layout = Layout(small, args.data.resolve(), (args.output / "trial").resolve())
+    runner = Runner(layout.folder, args.jobs)
+    hold_settings(layout)
+    steps = plan(layout)
+    runner.run(trial.first_of_each_kind(steps))
+    found = trial.estimate(steps, runner.journal, config, small)
+    rows = [[kind, count, seconds, hours] for kind, count, seconds, hours in found]
+    print(table(["kind", "steps", "s each on the cut", "hours of all, at most"], rows))
+    print(f"in all at most {sum(hours for *_, hours in found):.0f} hours of this machine's steps")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--config", required=True, help="small, paper, or a YAML file")
+    made.add_argument("--data", type=Path, required=True, help="folder of the corpora")
+    made.add_argument("--output", type=Path, required=True, help="folder to write")
+    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="steps at a time (a core)")
+    made.add_argument("--page", type=Path, help="Markdown page to write (OUTPUT/paper.md)")
+    made.add_argument("--models", type=Path, help="run whose texts and models are taken")
+    made.add_argument("--compare", type=Path, help="run whose figures should be the same")
+    made.add_argument(
+        "--trial",
+        action="store_true",
+        help="run the first step of each kind on a cut of the data, in OUTPUT/trial, and estimate",
+    )
+    made.add_argument("--plan", action="store_true", help="say what would be done, and end")
+    return made
+
+
+def main() -> None:
+    made = parser()
+    args = made.parse_args()
+    # Ended by a batch system, say: the steps at work are ended too, not left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        if args.trial:
+            try_out(args)
+            return
+        layout = Layout(load_config(args.config), args.data.resolve(), args.output.resolve())
+        steps = plan(layout)
+        runner = Runner(layout.folder, args.jobs)
+        hold_settings(layout)
+        if args.models:
+            take_models(args.models, layout, runner, steps)
+    except ConfigError as error:
+        made.error(str(error))
+    except StepError as error:
+        sys.exit(str(error))
+    left = runner.left(steps)
+    minutes = sum(step.seconds for step in left) / args.jobs / 60
+    print(f"{len(left)} of {len(steps)} steps to do: about {minutes:.0f} min", flush=True)
+    if args.plan:
+        for step in left:
+            print(f"  {step.seconds:5.0f} s  {step.name}")
+        return
+    try:
+        runner.run(steps)
+        page = args.page or layout.folder / "paper.md"
+        evidence = finish(layout, runner, page, shown_command(args))
+    except (ConfigError, StepError) as error:
+        sys.exit(str(error))
+    if args.compare and not compare(evidence, args.compare):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

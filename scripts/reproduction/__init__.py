@@ -1,0 +1,1 @@
+"""The paper, reproduced: see ../reproduce_paper.py."""

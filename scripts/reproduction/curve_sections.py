@@ -1,0 +1,106 @@
+"""Sections on the models under ablation: figures 4, 5, 7 and 8."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from fairseq_neuron_plugin.sweeps.plot import plot_sweep
+from reproduction.findings import FIRST, curve, language_models, translation_models
+from reproduction.markdown import Section, table
+
+Evidence = dict[str, Any]
+ORDERS = ("top", "bottom")
+SINGLE_MODEL = ("cross-model", "variance", "mean-distance")
+
+
+def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
+    """A section a figure, with a picture and a table for each kind of model."""
+    translation, language = translation_models(evidence), language_models(evidence)
+    common = {
+        name: {f"model {part}": (part, "cross-model") for part in model["sweeps"]}
+        for name, model in (translation | language).items()
+    }
+    single = {name: {one: (FIRST, one) for one in SINGLE_MODEL} for name in translation}
+    tasks = {
+        name: {task: (FIRST, task) for task in model["tasks"]}
+        for name, model in (translation | language).items()
+    }
+    others = {name: tasks[name] | {"variance": (FIRST, "variance")} for name in language}
+    yield Section(
+        "cross_model",
+        "Translation without its cross-model neurons",
+        list(_figures(translation, common, "bleu", pictures / "figure4")),
+    )
+    yield Section(
+        "methods",
+        "Cross-model correlation against variance and distance from the mean",
+        list(_figures(translation, single, "bleu", pictures / "figure5")),
+    )
+    yield Section(
+        "linguistic",
+        "Translation without the neurons of a linguistic task",
+        list(_figures(translation, tasks, "bleu", pictures / "figure7")),
+    )
+    yield Section(
+        "language_model",
+        "Language models",
+        [
+            *_figures(language, common, "perplexity", pictures / "figure8"),
+            "By the rankings of model A's classifiers, and by variance:",
+            *_figures(language, others, "perplexity", pictures / "figure8.tasks"),
+        ],
+    )
+
+
+def _figures(
+    models: Evidence, curves: dict[str, dict[str, tuple[str, str]]], metric: str, path: Path
+) -> Iterator[str]:
+    for name, model in models.items():
+        found = {
+            shown: [row for order in ORDERS for row in curve(model, part, ranking, order)]
+            for shown, (part, ranking) in curves[name].items()
+        }
+        rows = [{**row, "ranking": shown} for shown, some in found.items() for row in some]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = path.with_name(f"{path.name}.{name}.png")
+        unablated = {row[metric] for row in rows if row["ablated"] == 0}
+        # A line for the unablated model, unless there are several.
+        plot_sweep(rows, picture, metric, baseline=None if len(unablated) == 1 else {})
+        yield f"![{name}]({path.parent.name}/{picture.name})"
+        yield f"{name}, {_NAMES[metric]}" + _table(found, metric)
+
+
+_NAMES = {"bleu": "BLEU (with 95% interval; length against the reference)", "perplexity":
+          "perplexity (with 95% interval)"}  # fmt: skip
+
+
+def _table(curves: dict[str, list[Evidence]], metric: str) -> str:
+    """A line a share; top and bottom of each ranking side by side."""
+    shares = sorted({row["ablated"] for rows in curves.values() for row in rows})
+    header = ["ablated"]
+    header += [f"{name}, {order}" for name in curves for order in ORDERS]
+    lines = []
+    for ablated in shares:
+        cells: list[str] = []
+        share = 0.0
+        for rows in curves.values():
+            for order in ORDERS:
+                row = next(
+                    row for row in rows if row["order"] == order and row["ablated"] == ablated
+                )
+                share = row["share"]
+                cells.append(_cell(row, metric))
+        lines.append([f"{ablated} ({100 * share:.0f}%)", *cells])
+    return ":\n\n" + table(header, lines)
+
+
+def _cell(row: Evidence, metric: str) -> str:
+    digits = 1 if row[metric] < 1000 else 0
+    text = f"{row[metric]:.{digits}f}"
+    if row.get(f"{metric}_low") is not None:
+        text += f" ({row[f'{metric}_low']:.{digits}f}–{row[f'{metric}_high']:.{digits}f})"
+    if "length_ratio" in row:
+        text += f" {row['length_ratio']:.2f}"
+    return text

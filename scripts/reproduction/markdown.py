@@ -1,0 +1,42 @@
+"""Tables and sections of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table; the first column is left-aligned, the others right-aligned."""
+    lines = [
+        f"| {' | '.join(header)} |",
+        f"|{'|'.join(['---', *['---:'] * (len(header) - 1)])}|",
+    ]
+    lines += [f"| {' | '.join(_cell(value) for value in row)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: object) -> str:
+    """Words of a corpus may hold anything: no bar ends a cell, nothing becomes HTML."""
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def code(text: str) -> str:
+    """Words as they are, in a cell or in a sentence."""
+    return f"`{text.replace('`', chr(39))}`"
+
+
+@dataclass
+class Section:
+    """A part of the page.
+
+    Attributes:
+        key: of published.yaml and of the findings that it bears out or not.
+        title: its heading.
+        body: paragraphs, tables and pictures, in order.
+    """
+
+    key: str
+    title: str
+    body: list[str] = field(default_factory=list)

@@ -1,0 +1,147 @@
+"""Sections on neurons: words, sentences, focus, sharing, position, and the kinds of models."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from reproduction.findings import kept, language_models, ranked_probes, shares, translation_models
+from reproduction.markdown import Section, code, table
+
+Evidence = dict[str, Any]
+
+
+def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[Section]:
+    """Table 3, figures 3 and 6, and what sections 5 and 6 of the paper say."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    models = evidence["models"]
+    yield Section("words", "Words that neurons answer to", list(_words(models)))
+    heatmaps = list(_pictures(run, pictures, "neuron", translation_models(evidence)))
+    yield Section(
+        "heatmap",
+        "A neuron over sentences",
+        ["The neuron that knows most of the position (largest F), for each direction.", *heatmaps],
+    )
+    yield Section("focus", "Focused and distributed", list(_focus(evidence, run, pictures)))
+    yield Section("shared", "Shared neurons", list(_shared(models)))
+    yield Section("overlap", "Overlap of the rankings", list(_overlap(models)))
+    yield Section("position", "Position in the cross-model ranking", [_position(models)])
+    yield Section("kinds", "Translation against language model", [_kinds(evidence)])
+
+
+def _words(models: Evidence) -> Iterator[str]:
+    for name, model in models.items():
+        for ranking, neurons in model["top_words"].items():
+            rows = [
+                [
+                    one["neuron"],
+                    *(" ".join(code(word) for word in one[side]) for side in ("highest", "lowest")),
+                    100 * one["explained"],
+                ]
+                for one in neurons
+            ]
+            header = ["neuron", "highest", "lowest", "variance explained by the word, %"]
+            yield f"{name}, first neurons by {ranking}:\n\n{table(header, rows)}"
+
+
+def _pictures(run: Path, pictures: Path, kind: str, models: Evidence) -> Iterator[str]:
+    for name in models:
+        source = run / f"analyses/{kind}.{name}/{kind}.png"
+        if source.exists():
+            shutil.copyfile(source, pictures / f"{kind}.{name}.png")
+            yield f"![{kind}, {name}]({pictures.name}/{kind}.{name}.png)"
+
+
+def _focus(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
+    yield (
+        "Neurons that make up 25% of a label's weight, in the translation model (NMT) and the "
+        "language model (LM) that reads the same language. Labels with few words cannot weigh many "
+        "neurons: compare labels of similar frequency."
+    )
+    for name, focus in evidence["focus"].items():
+        source = run / f"analyses/focus.{name}/focus.png"
+        if source.exists():
+            shutil.copyfile(source, pictures / f"focus.{name}.png")
+            yield f"![focus, {name}]({pictures.name}/focus.{name}.png)"
+        rows = [
+            [code(one["label"]), one["group"] or "", *one["neurons"], one["test_tokens"]]
+            for one in sorted(focus["labels"], key=lambda one: -one["test_tokens"])[:24]
+        ]
+        header = ["label", "class", "NMT", "LM", "test words"]
+        yield f"{name}, the most frequent labels:\n\n{table(header, rows)}"
+
+
+def _shared(models: Evidence) -> Iterator[str]:
+    rows = []
+    for name, model in models.items():
+        shared = model["shared"]
+        several = sum(shared["by_number_of_labels"][2:])
+        chance = sum(shared["by_chance"][2:])
+        rows.append(
+            [name, shared["neurons"], shared["by_number_of_labels"][0], several, f"{chance:.0f}"]
+        )
+    header = ["model", "neurons", "salient for none", "for two labels or more", "by chance"]
+    yield (
+        "Salient: within 25% of the weight of a label, over all tasks of the model.\n\n"
+        + table(header, rows)
+    )
+    for name, model in models.items():
+        properties, common = model["shared"]["properties"], model["shared"]["common_of_properties"]
+        rows = [[one, *counts] for one, counts in zip(properties, common, strict=True)]
+        yield f"{name}, neurons that tasks have in common:\n\n{table(['', *properties], rows)}"
+
+
+def _overlap(models: Evidence) -> Iterator[str]:
+    for name, model in models.items():
+        overlap = model["overlap"]
+        rows = [
+            [one, *(f"{100 * share:.0f}" for share in shares)]
+            for one, shares in zip(overlap["names"], overlap["share"], strict=True)
+        ]
+        yield (
+            f"{name}: % of the first {overlap['k']} neurons in common "
+            f"({100 * overlap['chance']:.0f} by chance)\n\n" + table(["", *overlap["names"]], rows)
+        )
+
+
+def _position(models: Evidence) -> str:
+    rows = [
+        [
+            f"{name} {entry['neuron']}",
+            *(entry[ranking] for ranking in ("cross-model", "variance", "mean-distance")),
+            model["neurons"],
+        ]
+        for name, model in models.items()
+        for entry in model["position"]
+    ]
+    header = ["model, neuron", "place: cross-model", "variance", "mean distance", "of"]
+    return (
+        "The five neurons that know most of the position (F statistic of first, middle and last "
+        "third), and their places in the rankings. How far the first tenths of the rankings by "
+        "position (the classifier's and F) and cross-model agree stands under Overlap.\n\n"
+        + table(header, rows)
+    )
+
+
+def _kinds(evidence: Evidence) -> str:
+    rows = []
+    first = next(iter(evidence["models"].values()))
+    for kind, models in (
+        ("translation", translation_models(evidence)),
+        ("language model", language_models(evidence)),
+    ):
+        for share in shares(first["probes"]["position"]):
+            gaps = {
+                how: fmean(
+                    kept(probe, share, "top", how) - kept(probe, share, "bottom", how)
+                    for model in models.values()
+                    for probe in ranked_probes(model).values()
+                )
+                for how in ("mask", "retrain")
+            }
+            rows.append([f"{kind}, {share} kept", gaps["mask"], gaps["retrain"]])
+    header = ["models", "masked: top less bottom, points", "retrained"]
+    return "Mean over the tagged tasks and position.\n\n" + table(header, rows)

@@ -1,0 +1,220 @@
+"""Steps of a long run: each once, several side by side, with a journal to go on from.
+
+A step is done when the journal says so and its result is still there; the journal also keeps how
+long each took, from which the time left is estimated and the page's account is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+SCRIPTS = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to do once.
+
+    Attributes:
+        name: its own; also of its log.
+        kind: what it costs is known by its kind, ``train tagger``, say.
+        result: what is there afterwards, relative to the run's folder.
+        do: a command, whose program is looked for beside this Python, or a function.
+        needs: results of other steps; those that no step makes must be there already.
+        seconds: what it is expected to take on one core.
+        clear: folder that a run which was stopped may have left, and which the command would
+            refuse to write into.
+    """
+
+    name: str
+    kind: str
+    result: str
+    do: Sequence[str] | Callable[[], None]
+    needs: tuple[str, ...] = ()
+    seconds: float = field(default=1.0, compare=False)
+    clear: str | None = None
+
+
+class StepError(RuntimeError):
+    """A step failed; the message names its log."""
+
+
+class Journal:
+    """``journal.jsonl``: a line a finished step, appended."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, dict[str, object]] = {}
+        if path.exists():
+            for line in path.read_text(encoding="utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                except ValueError:  # a line that a kill cut short
+                    continue
+                self.entries[entry["step"]] = entry
+
+    def add(self, step: Step, seconds: float) -> None:
+        entry: dict[str, object] = {
+            "step": step.name,
+            "kind": step.kind,
+            "seconds": round(seconds, 1),
+            "expected": step.seconds,
+            "command": None if callable(step.do) else list(step.do),
+        }
+        self.entries[step.name] = entry
+        with open(self.path, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(entry) + "\n")
+
+
+class Runner:
+    """Runs steps in the order of what they need, ``jobs`` side by side.
+
+    Args:
+        folder: of the run; commands run in it.
+        jobs: steps at a time, one thread each.
+    """
+
+    def __init__(self, folder: Path, jobs: int) -> None:
+        self.folder, self.jobs = folder, jobs
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(folder / "journal.jsonl")
+        self.env = {
+            **os.environ,
+            # Models this small are fastest on a thread each; a GPU leaves the rest to the CPU.
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            "PYTHONPATH": os.pathsep.join(
+                filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH")))
+            ),
+        }
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def left(self, steps: Iterable[Step]) -> list[Step]:
+        """The steps that are still to be done."""
+        return [step for step in steps if not self._is_done(step)]
+
+    def run(self, steps: Sequence[Step]) -> None:
+        """Do what is left of these steps.
+
+        Raises:
+            StepError: one failed; those that ran beside it were ended.
+        """
+        todo = self.left(steps)
+        maker = {step.result: step.name for step in todo}
+        by_name = {step.name: step for step in todo}
+        if len(by_name) < len(todo):
+            raise ValueError("two steps have the same name")
+        order = {step.name: number for number, step in enumerate(todo)}
+        graph = TopologicalSorter(
+            {step.name: {maker[need] for need in step.needs if need in maker} for step in todo}
+        )
+        graph.prepare()
+        clock = Clock(todo, self.jobs)
+        ready: list[str] = []
+        running: dict[Future[float], Step] = {}
+        with ThreadPoolExecutor(self.jobs) as pool:
+            try:
+                while graph.is_active():
+                    ready = sorted([*ready, *graph.get_ready()], key=order.__getitem__)
+                    while ready and len(running) < self.jobs:
+                        step = by_name[ready.pop(0)]
+                        running[pool.submit(self._do, step)] = step
+                    done, _ = wait(running, timeout=60, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        step = running.pop(future)
+                        self.journal.add(step, future.result())
+                        graph.done(step.name)
+                        clock.ended(step, future.result())
+                    if not done:
+                        clock.still([step.name for step in running.values()])
+            except BaseException:
+                self._stop()
+                raise
+
+    def _is_done(self, step: Step) -> bool:
+        return step.name in self.journal.entries and (self.folder / step.result).exists()
+
+    def _do(self, step: Step) -> float:
+        begin = time.time()
+        if step.clear:
+            shutil.rmtree(self.folder / step.clear, ignore_errors=True)
+        if callable(step.do):
+            step.do()
+        else:
+            self._command(step.name, step.do)
+        if not (self.folder / step.result).exists():
+            raise StepError(f"{step.name}: {self.folder / step.result} was not written")
+        return time.time() - begin
+
+    def _command(self, name: str, command: Sequence[str]) -> None:
+        program, *arguments = command
+        if (BIN / program).exists():
+            program = str(BIN / program)
+        log = self.folder / "logs" / f"{name}.log"
+        with open(log, "w", encoding="utf-8") as stream:
+            with self._lock:
+                if self._stopped:
+                    raise StepError(f"{name}: not begun")
+                process = subprocess.Popen(
+                    [program, *arguments],
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    env=self.env,
+                    cwd=self.folder,
+                    start_new_session=True,
+                )
+                self._processes.add(process)
+            code = process.wait()
+        self._processes.discard(process)
+        if code and not self._stopped:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
+            raise StepError(f"{name} ended with {code}; see {log}\n" + "\n".join(lines))
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGTERM)
+
+
+class Clock:
+    """Says what was done and about how long the rest will take."""
+
+    def __init__(self, steps: Sequence[Step], jobs: int) -> None:
+        self.jobs, self.count, self.number = jobs, len(steps), 0
+        self.left = sum(step.seconds for step in steps)
+        self.expected = self.taken = 0.0
+
+    def ended(self, step: Step, seconds: float) -> None:
+        self.number += 1
+        self.left -= step.seconds
+        self.expected += step.seconds
+        self.taken += seconds
+        print(
+            f"[{self.number}/{self.count}] {step.name}: {seconds:.0f} s; {self.estimate()}",
+            flush=True,
+        )
+
+    def still(self, names: Sequence[str]) -> None:
+        print(f"    at work: {', '.join(names)}", flush=True)
+
+    def estimate(self) -> str:
+        # Costs were measured on one machine; what was done here says how this one compares. A
+        # little done says little.
+        pace = (self.taken + 60) / (self.expected + 60)
+        return f"about {pace * self.left / self.jobs / 60:.0f} min left"
