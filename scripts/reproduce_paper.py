@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--config", required=True, help="small, paper, or a YAML file")
     made.add_argument("--data", type=Path, required=True, help="folder of the corpora")
     made.add_argument("--output", type=Path, required=True, help="folder to write")
-    made.add_argument("--jobs", type=int, default=os.cpu_count(), help="steps at a time (a core)")
+    made.add_argument("--jobs", type=int, help="steps at a time (one a core; with a GPU one)")
     made.add_argument("--page", type=Path, help="Markdown page to write (OUTPUT/paper.md)")
     made.add_argument("--models", type=Path, help="run whose texts and models are taken")
     made.add_argument("--compare", type=Path, help="run whose figures should be the same")
@@ -159,9 +159,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def default_jobs() -> int:
+    """A step a core, or one for the GPU."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else os.cpu_count() or 1
+
+
 def main() -> None:
     made = parser()
     args = made.parse_args()
+    args.jobs = args.jobs or default_jobs()
     # Ended by a batch system, say: the steps at work are ended too, not left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:

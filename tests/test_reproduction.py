@@ -217,6 +217,16 @@ def test_steps_wait_for_what_they_need_and_run_once(tmp_path: Path) -> None:
         journal.write('{"step": "cut sh')
     Runner(tmp_path, 2).run(steps)
     assert order == ["first", "second", "last", "second"]
+    assert not Runner(tmp_path, 2).left(steps)
+
+
+def test_the_journal_counts_the_time_of_stopped_attempts(tmp_path: Path) -> None:
+    path, step = tmp_path / "journal.jsonl", Step("step", "kind", "result", ("true",))
+    Journal(path).add(step, 2.0, stopped=True)
+    Journal(path).add(step, 3.0, stopped=True)
+    assert not Journal(path).entries
+    Journal(path).add(step, 4.0)
+    assert Journal(path).entries["step"]["seconds"] == 9.0
 
 
 def test_a_failing_command_ends_the_others_and_names_its_log(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ NOT_COMPARED = ("account", "commands")
 KINDS = ("NMT", "LM")
 # A label with fewer words cannot weigh many neurons; it says nothing about its class.
 RARE = 10
+_CELL = ("l1", "l2", "accuracy", "top", "bottom", "top_minus_bottom")
 _ROW = ("ranking", "order", "ablated", "share")
 _METRICS = ("bleu", "chrf", "perplexity")
 
@@ -124,7 +125,8 @@ def _model(layout: Layout, model: Model) -> Evidence:
         found["probes"]["months"] = _probe(layout, model, "months")
     grid = layout.folder / model.probe(f"{next(iter(layout.tasks(model.language)))}.grid")
     if (grid / "grid.json").exists():
-        found["grid"] = _json(grid / "grid.json")
+        cells = _json(grid / "grid.json")["cells"]
+        found["grid"] = {"cells": [{key: cell[key] for key in _CELL} for cell in cells]}
     for part in layout.config.part_names:
         sweep = _json(layout.folder / model.sweep(part) / "sweep.json")
         found["sweeps"][part] = {

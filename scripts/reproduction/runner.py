@@ -19,6 +19,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Any
 
 BIN = Path(sys.executable).parent
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -53,30 +54,50 @@ class StepError(RuntimeError):
 
 
 class Journal:
-    """``journal.jsonl``: a line a finished step, appended."""
+    """``journal.jsonl``: a line a finished step, and a line for each time one was stopped.
+
+    Attributes:
+        entries: finished steps by name; their seconds include those of stopped attempts.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.entries: dict[str, dict[str, object]] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # a line that a kill cut short
-                    continue
+        self.entries: dict[str, dict[str, Any]] = {}
+        self._stopped: dict[str, float] = {}
+        self._lock = threading.Lock()
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        for line in text.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a line that a kill cut short
+                continue
+            if entry.get("stopped"):
+                self._stopped[entry["step"]] = entry["seconds"]
+            else:
                 self.entries[entry["step"]] = entry
+        if text and not text.endswith("\n"):
+            self._write("\n")
 
-    def add(self, step: Step, seconds: float) -> None:
-        entry: dict[str, object] = {
-            "step": step.name,
-            "kind": step.kind,
-            "seconds": round(seconds, 1),
-            "expected": step.seconds,
-            "command": None if callable(step.do) else list(step.do),
-        }
-        self.entries[step.name] = entry
+    def add(self, step: Step, seconds: float, *, stopped: bool = False) -> None:
+        """Note that a step was finished, or stopped, after so long."""
+        with self._lock:
+            entry = {
+                "step": step.name,
+                "kind": step.kind,
+                "seconds": round(seconds + self._stopped.get(step.name, 0.0), 1),
+                "expected": step.seconds,
+                "command": None if callable(step.do) else list(step.do),
+            }
+            if stopped:
+                entry["stopped"] = True
+                self._stopped[step.name] = entry["seconds"]
+            else:
+                self.entries[step.name] = entry
+            self._write(json.dumps(entry) + "\n")
+
+    def _write(self, text: str) -> None:
         with open(self.path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(entry) + "\n")
+            stream.write(text)
 
 
 class Runner:
@@ -84,7 +105,7 @@ class Runner:
 
     Args:
         folder: of the run; commands run in it.
-        jobs: steps at a time, one thread each.
+        jobs: steps at a time; they share the cores.
     """
 
     def __init__(self, folder: Path, jobs: int) -> None:
@@ -93,8 +114,7 @@ class Runner:
         self.journal = Journal(folder / "journal.jsonl")
         self.env = {
             **os.environ,
-            # Models this small are fastest on a thread each; a GPU leaves the rest to the CPU.
-            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+            "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs)),
             "PYTHONPATH": os.pathsep.join(
                 filter(None, (str(SCRIPTS), os.environ.get("PYTHONPATH")))
             ),
@@ -150,14 +170,18 @@ class Runner:
 
     def _do(self, step: Step) -> float:
         begin = time.time()
-        if step.clear:
-            shutil.rmtree(self.folder / step.clear, ignore_errors=True)
-        if callable(step.do):
-            step.do()
-        else:
-            self._command(step.name, step.do)
-        if not (self.folder / step.result).exists():
-            raise StepError(f"{step.name}: {self.folder / step.result} was not written")
+        try:
+            if step.clear:
+                shutil.rmtree(self.folder / step.clear, ignore_errors=True)
+            if callable(step.do):
+                step.do()
+            else:
+                self._command(step.name, step.do)
+            if not (self.folder / step.result).exists():
+                raise StepError(f"{step.name}: {self.folder / step.result} was not written")
+        except BaseException:
+            self.journal.add(step, time.time() - begin, stopped=True)
+            raise
         return time.time() - begin
 
     def _command(self, name: str, command: Sequence[str]) -> None:
@@ -180,7 +204,7 @@ class Runner:
                 self._processes.add(process)
             code = process.wait()
         self._processes.discard(process)
-        if code and not self._stopped:
+        if code:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
             raise StepError(f"{name} ended with {code}; see {log}\n" + "\n".join(lines))
 
