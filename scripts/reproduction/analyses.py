@@ -234,7 +234,7 @@ def draw_first_neuron(layout: Layout, ranking: str, store: str, folder: str) -> 
     """The picture of a ranking's first neuron, over sentences."""
     text = (layout.folder / ranking).read_text(encoding="utf-8")
     neuron = str(json.loads(text)["neurons"][0])
-    command = [BIN / "fairseq-neuron-analyze", "neuron", neuron, "--acts", store]
+    command = [str(BIN / "fairseq-neuron-analyze"), "neuron", neuron, "--acts", store]
     log = layout.folder / "logs" / f"{folder.replace('/', '.')}.log"
     with open(log, "w", encoding="utf-8") as stream:
         done = subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from omegaconf import OmegaConf
 
 from reproduction.corpora import write_lines
 from reproduction.curve_sections import curve_sections
@@ -38,7 +38,7 @@ def write_page(
         command: that made the run.
     """
     pictures = page.with_suffix("")
-    published = yaml.safe_load(PUBLISHED.read_text(encoding="utf-8"))
+    published = OmegaConf.to_container(OmegaConf.load(PUBLISHED))
     findings = all_findings(evidence)
     sections = {
         section.key: section

@@ -68,6 +68,8 @@ def _binarise(layout: Layout, model: Model) -> list[Step]:
     cost = layout.seconds("prepare")
     languages = ("--source-lang", source, "--target-lang", target)
     steps = []
+    command: tuple[str, ...]
+    only: tuple[str, ...]
     if not model.is_lm:
         command = (
             "fairseq-preprocess",

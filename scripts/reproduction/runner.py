@@ -81,7 +81,7 @@ class Journal:
     def add(self, step: Step, seconds: float, *, stopped: bool = False) -> None:
         """Note that a step was finished, or stopped, after so long."""
         with self._lock:
-            entry = {
+            entry: dict[str, Any] = {
                 "step": step.name,
                 "kind": step.kind,
                 "seconds": round(seconds + self._stopped.get(step.name, 0.0), 1),

@@ -36,7 +36,7 @@ def train(language: str, sentences: Sequence[Tagged], epochs: int, seed: int) ->
 
     fix_random_seed(seed)
     nlp = spacy.blank(language)
-    tagger = nlp.add_pipe("tagger")
+    tagger: Any = nlp.add_pipe("tagger")
     for tag in sorted({tag for sentence in sentences for _, tag in sentence}):
         tagger.add_label(tag)
     examples = [
