@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import log2
 from statistics import fmean
 from typing import Any
 
@@ -48,8 +49,12 @@ def curve(model: Evidence, part: str, ranking: str, order: str) -> list[Evidence
 
 
 def mean_over_curve(rows: Sequence[Evidence], metric: str) -> float:
-    """Mean over the points at which something is ablated."""
-    return fmean(row[metric] for row in rows if row["ablated"])
+    """Mean over the points at which something is ablated; perplexity as its logarithm, in bits.
+
+    Perplexity itself explodes where half the neurons are gone, and that point would decide alone.
+    """
+    values = [row[metric] for row in rows if row["ablated"]]
+    return fmean(map(log2, values) if metric == "perplexity" else values)
 
 
 def at_share(rows: Sequence[Evidence], share: float) -> Evidence:
@@ -158,18 +163,40 @@ def _losses(model: Evidence, part: str, ranking: str, metric: str) -> tuple[floa
     return top, bottom
 
 
+def _gap(model: Evidence, part: str, ranking: str) -> float:
+    """How much more the top hurts than the bottom, in BLEU or in bits of a language model."""
+    metric = "perplexity" if model["is_lm"] else "bleu"
+    top, bottom = _losses(model, part, ranking, metric)
+    return top - bottom if model["is_lm"] else bottom - top
+
+
+def _common_neurons(key: str, claim: str, models: Evidence, measured: str) -> Finding:
+    """Top against bottom of the cross-model ranking, in each model."""
+    gaps = {
+        f"{name} {part}": _gap(model, part, "cross-model")
+        for name, model in models.items()
+        for part in model["sweeps"]
+    }
+    text = f"{measured} from the top than from the bottom, mean over the curve: "
+    cases = [gap > 0 for gap in gaps.values()]
+    return Finding(key, claim, verdict(cases), text + _listed(gaps, "+.2f"))
+
+
 def _top_beats_bottom(evidence: Evidence) -> Finding:
-    gaps = {}
-    for name, model in translation_models(evidence).items():
-        for part in model["sweeps"]:
-            top, bottom = _losses(model, part, "cross-model", "bleu")
-            gaps[f"{name} {part}"] = bottom - top
-    return Finding(
+    return _common_neurons(
         "cross_model",
         "Ablating the cross-model top hurts BLEU more than ablating its bottom",
-        verdict([gap > 0 for gap in gaps.values()]),
-        "BLEU lower from the top than from the bottom, mean over the curve: "
-        + _listed(gaps, "+.2f"),
+        translation_models(evidence),
+        "BLEU lower",
+    )
+
+
+def _language_model(evidence: Evidence) -> Finding:
+    return _common_neurons(
+        "language_model",
+        "In language models perplexity rises more from the cross-model top than from its bottom",
+        language_models(evidence),
+        "bits a word (log of the perplexity) more",
     )
 
 
@@ -209,11 +236,11 @@ def _overlap(evidence: Evidence) -> Finding:
 
 
 def _linguistic(evidence: Evidence) -> Finding:
-    gaps = {}
-    for name, model in translation_models(evidence).items():
-        for task in model["tasks"]:
-            top, bottom = _losses(model, FIRST, task, "bleu")
-            gaps[f"{name} {task}"] = bottom - top
+    gaps = {
+        f"{name} {task}": _gap(model, FIRST, task)
+        for name, model in translation_models(evidence).items()
+        for task in model["tasks"]
+    }
     return Finding(
         "linguistic",
         "Ablating the top of a linguistic ranking hurts BLEU more than ablating its bottom",
@@ -239,21 +266,6 @@ def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
             f"{name}, BLEU from the top, mean over the curve: sem {means['sem']:.2f}, pos "
             f"{means['pos']:.2f}; without 20%: sem {at['sem']:.2f}, pos {at['pos']:.2f}",
         )
-
-
-def _language_model(evidence: Evidence) -> Finding:
-    gaps = {}
-    for name, model in language_models(evidence).items():
-        for part in model["sweeps"]:
-            top, bottom = _losses(model, part, "cross-model", "perplexity")
-            gaps[f"{name} {part}"] = top - bottom
-    return Finding(
-        "language_model",
-        "In language models perplexity rises more from the cross-model top than from its bottom",
-        verdict([gap > 0 for gap in gaps.values()]),
-        "perplexity higher from the top than from the bottom, mean over the curve: "
-        + _listed(gaps, "+.1f"),
-    )
 
 
 def _closed_classes(evidence: Evidence) -> Finding:
