@@ -32,15 +32,16 @@ from pathlib import Path
 from reproduction import trial
 from reproduction.analyses import analysis_steps
 from reproduction.annotation import annotation_steps
-from reproduction.config import ConfigError, load_config, settings_of
+from reproduction.config import ConfigError, load_config
 from reproduction.corpora import write_lines
 from reproduction.curves import report_step, sweep_steps
 from reproduction.evidence import Evidence, collect, count_numbers, differences
+from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
 from reproduction.markdown import table
 from reproduction.page import write_page
 from reproduction.preparation import preparation_steps
-from reproduction.runner import Journal, Runner, Step, StepError
+from reproduction.runner import Runner, Step, StepError
 from reproduction.training import training_steps
 
 
@@ -54,48 +55,6 @@ def plan(layout: Layout) -> list[Step]:
         *sweep_steps(layout),
     ]
     return [*steps, report_step(layout, tuple(step.result for step in steps))]
-
-
-def hold_settings(layout: Layout) -> None:
-    """Steps are known by their results, so a folder is for one set of settings.
-
-    Raises:
-        ConfigError: the folder holds a run with others; the message names them.
-    """
-    settings = [f"data: {layout.data}", *settings_of(layout.config)]
-    path = layout.folder / "settings.txt"
-    if not path.exists():
-        write_lines(path, settings)
-    before = path.read_text(encoding="utf-8").splitlines()
-    if before != settings:
-        now, then = (
-            "; ".join(line for line in one if line not in other)[:200] or "nothing of it"
-            for one, other in ((settings, before), (before, settings))
-        )
-        raise ConfigError(
-            f"{layout.folder} holds a run with other settings (then {then}, now {now}): choose "
-            "another --output"
-        )
-
-
-def take_models(run: Path, layout: Layout, runner: Runner, steps: list[Step]) -> None:
-    """Let the texts and models of another run be those of this one.
-
-    Raises:
-        ConfigError: they are not there.
-    """
-    journal = Journal(run / "journal.jsonl")
-    for name in ("text", "dict", "bin", "models"):
-        link, target = layout.folder / name, (run / name).resolve()
-        if not target.is_dir():
-            raise ConfigError(f"--models {run}: no folder {name} there")
-        if not link.exists():
-            link.symlink_to(target)
-    for step in steps:
-        if step.kind.startswith("train ") or step.kind == "prepare":
-            entry = journal.entries.get(step.name)
-            if entry is not None and step.kind != "train tagger":
-                runner.journal.entries.setdefault(step.name, entry)
 
 
 def finish(layout: Layout, runner: Runner, page: Path, command: str) -> Evidence:
@@ -113,9 +72,8 @@ def shown_command(args: argparse.Namespace) -> str:
     return shlex.join([*words, "--output", str(args.output)])
 
 
-def compare(evidence: Evidence, other: Path) -> bool:
+def compare(evidence: Evidence, text: str, other: Path) -> bool:
     """Say how many figures differ from those of another run."""
-    text = (other / "evidence.json").read_text(encoding="utf-8")
     # Through JSON and back, as the other one went.
     found = list(differences(json.loads(json.dumps(evidence)), json.loads(text)))
     print(f"{len(found)} of {count_numbers(evidence)} figures differ from those of {other}")
@@ -129,7 +87,7 @@ def try_out(args: argparse.Namespace) -> None:
     config = load_config(args.config)
     small = trial.cut(config)
     layout = Layout(small, args.data.resolve(), (args.output / "trial").resolve())
-    runner = Runner(layout.folder, args.jobs)
+    runner = Runner(layout.folder, args.jobs, [lock(layout.folder)])
     hold_settings(layout)
     steps = plan(layout)
     runner.run(trial.first_of_each_kind(steps))
@@ -159,6 +117,30 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def reproduce(args: argparse.Namespace, page: Path) -> None:
+    """The whole run, or what is left of it."""
+    layout = Layout(load_config(args.config), args.data.resolve(), args.output.resolve())
+    input_files(layout)
+    other = evidence_of(args.compare, args.output) if args.compare else None
+    steps = plan(layout)
+    runner = Runner(layout.folder, args.jobs, [lock(layout.folder)])
+    if not args.plan:
+        hold_settings(layout)
+        if args.models:
+            take_models(args.models, layout, runner.journal, steps)
+    left = runner.left(steps)
+    minutes = sum(step.seconds for step in left) / args.jobs / 60
+    print(f"{len(left)} of {len(steps)} steps to do: about {minutes:.0f} min", flush=True)
+    if args.plan:
+        for step in left:
+            print(f"  {step.seconds:5.0f} s  {step.name}")
+        return
+    runner.run(steps)
+    evidence = finish(layout, runner, page, shown_command(args))
+    if other is not None and not compare(evidence, other, args.compare):
+        sys.exit(1)
+
+
 def default_jobs() -> int:
     """A step a core, or one for the GPU."""
     import torch
@@ -170,37 +152,21 @@ def main() -> None:
     made = parser()
     args = made.parse_args()
     args.jobs = args.jobs or default_jobs()
-    # Ended by a batch system, say: the steps at work are ended too, not left behind.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Ended by a batch system or with the terminal: the steps at work are ended, too.
+    for kind in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, lambda *_: sys.exit(143))
+    page = args.page or args.output / "paper.md"
+    if page.suffix != ".md":
+        made.error(f"--page {page}: the name must end in .md")
     try:
         if args.trial:
             try_out(args)
-            return
-        layout = Layout(load_config(args.config), args.data.resolve(), args.output.resolve())
-        steps = plan(layout)
-        runner = Runner(layout.folder, args.jobs)
-        hold_settings(layout)
-        if args.models:
-            take_models(args.models, layout, runner, steps)
+        else:
+            reproduce(args, page)
     except ConfigError as error:
         made.error(str(error))
     except StepError as error:
         sys.exit(str(error))
-    left = runner.left(steps)
-    minutes = sum(step.seconds for step in left) / args.jobs / 60
-    print(f"{len(left)} of {len(steps)} steps to do: about {minutes:.0f} min", flush=True)
-    if args.plan:
-        for step in left:
-            print(f"  {step.seconds:5.0f} s  {step.name}")
-        return
-    try:
-        runner.run(steps)
-        page = args.page or layout.folder / "paper.md"
-        evidence = finish(layout, runner, page, shown_command(args))
-    except (ConfigError, StepError) as error:
-        sys.exit(str(error))
-    if args.compare and not compare(evidence, args.compare):
-        sys.exit(1)
 
 
 if __name__ == "__main__":

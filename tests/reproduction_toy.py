@@ -39,8 +39,8 @@ def curve(ranking: str, metric: str, top: float, bottom: float) -> list[Evidence
                 "ablated": ablated,
                 "share": ablated / NEURONS,
                 metric: value,
-                f"{metric}_low": value - 1,
-                f"{metric}_high": value + 1,
+                f"{metric}_low": value - 0.4,
+                f"{metric}_high": value + 0.4,
             }
             if metric == "bleu":
                 row["length_ratio"] = 1.0
@@ -118,7 +118,10 @@ def evidence() -> Evidence:
         for kind in ("NMT", "LM")
         for group, mean in (("open", 9.0), ("closed", 4.0))
     ]
-    labels = [{"label": "DT", "group": "closed", "neurons": [4, 4], "test_tokens": 50}]
+    labels = [
+        {"label": "DT", "group": "closed", "neurons": [4, 4], "test_tokens": 50},
+        {"label": "X", "group": None, "neurons": [3, None], "test_tokens": 0},
+    ]
     return {
         "config": "A toy",
         "seed": 1,
@@ -133,6 +136,9 @@ def evidence() -> Evidence:
                 "words": 100,
             }
         },
+        "parts": "AB",
+        "repeated": {"toy en": 0.1},
+        "annotated_seen": {"en.pos": {"sentences": 10, "seen": 1}},
         "texts": {"toy": {"A.en": {"sentences": 10, "words": 90}}},
         "models": {"en-de": model(is_lm=False), "lm.en": model(is_lm=True)},
         "focus": {"en.pos": {"labels": labels, "groups": groups}},

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,13 @@ import reproduction_toy as toy
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from reproduce_paper import hold_settings, plan, take_models
+from reproduce_paper import plan
 from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
 from reproduction.evidence import count_numbers, differences
 from reproduction.findings import all_findings, verdict
+from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
 from reproduction.page import write_page
 from reproduction.preparation import month_sentences, write_corpus, write_probe_texts
@@ -74,6 +77,11 @@ def test_all_tasks_of_the_paper_are_probed(name: str, tmp_path: Path) -> None:
         (("source: de, target: en", "source: en, target: de"), "same source"),
         (("    pairs: 40000\n", ""), "corpora.tatoeba.pairs"),
         (("seed: 1", "seed: [1"), "line 9"),
+        (("      sem:", "      position:"), "task position"),
+        (("      sem:", "      sem.tags:"), "task sem.tags"),
+        (("column: xpos", "column: XPOS"), "XPOS"),
+        (("valid.tok.{lang}.gz", "valid.tok.gz"), "corpora.tatoeba.valid"),
+        (("points: 0,1%", "points: 1%"), "points"),
     ],
 )
 def test_a_bad_configuration_is_named(change: tuple[str, str], named: str, tmp_path: Path) -> None:
@@ -88,6 +96,11 @@ def test_a_bad_configuration_is_named(change: tuple[str, str], named: str, tmp_p
 def test_an_unknown_configuration_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="paper, small"):
         load_config("smal")
+
+
+def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"a\.tsv, line 2: no tab"):
+        list(read_tagged(written(tmp_path / "a.tsv", "I\tPRO\nam\n"), ""))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +123,7 @@ def test_an_unknown_column_is_refused(tmp_path: Path) -> None:
 
 
 def test_words_joined_by_a_tilde_become_several(tmp_path: Path) -> None:
-    path = written(tmp_path / "a.tsv", "New~York\tGPE\n.\tNIL\n\n\nI\tPRO\n")
+    path = written(tmp_path / "a.tsv", "New~Yo rk\tGPE\n.\tNIL\n\n\nI\tPRO\n")
     assert list(read_tagged(path, "")) == [
         [("New", "GPE"), ("York", "GPE"), (".", "NIL")],
         [("I", "PRO")],
@@ -216,7 +229,7 @@ def test_steps_wait_for_what_they_need_and_run_once(tmp_path: Path) -> None:
     with open(tmp_path / "journal.jsonl", "a") as journal:
         journal.write('{"step": "cut sh')
     Runner(tmp_path, 2).run(steps)
-    assert order == ["first", "second", "last", "second"]
+    assert order == ["first", "second", "last", "second", "last"]
     assert not Runner(tmp_path, 2).left(steps)
 
 
@@ -242,10 +255,35 @@ def test_a_failing_command_ends_the_others_and_names_its_log(tmp_path: Path) -> 
     assert not Journal(tmp_path / "journal.jsonl").entries
 
 
+def test_what_depends_on_a_redone_step_is_redone(tmp_path: Path) -> None:
+    def steps(word: str) -> list[Step]:
+        return [
+            Step("one", "kind", "one", ("sh", "-c", f"echo {word} > one")),
+            Step("two", "kind", "two", ("cp", "one", "two"), needs=("one",)),
+            Step("three", "kind", "three", ("touch", "three")),
+        ]
+
+    Runner(tmp_path, 1).run(steps("a"))
+    assert not Runner(tmp_path, 1).left(steps("a"))
+    assert [step.name for step in Runner(tmp_path, 1).left(steps("b"))] == ["one", "two"]
+    Runner(tmp_path, 1).run(steps("b"))
+    assert (tmp_path / "two").read_text() == "b\n"
+
+
+def test_a_resuming_step_keeps_what_it_had_unless_it_was_finished(tmp_path: Path) -> None:
+    command = ("sh", "-c", "ls folder > seen; mkdir -p folder; touch folder/result")
+    step = Step("step", "kind", "folder/result", command, folder="folder", resumes=True)
+    written(tmp_path / "folder/half", "")
+    Runner(tmp_path, 1).run([step])
+    assert (tmp_path / "seen").read_text() == "half\n"
+    Runner(tmp_path, 1).run([replace(step, do=(*command, "changed"))])
+    assert (tmp_path / "seen").read_text() == ""
+
+
 def test_what_a_stopped_run_left_is_cleared(tmp_path: Path) -> None:
     command = ("sh", "-c", "mkdir folder && touch folder/result")
     written(tmp_path / "folder/half", "")
-    step = Step("step", "kind", "folder/result", command, clear="folder")
+    step = Step("step", "kind", "folder/result", command, folder="folder")
     Runner(tmp_path, 1).run([step])
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["result"]
 
@@ -255,17 +293,33 @@ def test_a_step_that_writes_nothing_is_no_success(tmp_path: Path) -> None:
         Runner(tmp_path, 1).run([Step("idle", "kind", "result", ("true",))])
 
 
-def test_a_folder_is_for_one_set_of_settings(tmp_path: Path) -> None:
+def test_a_folder_is_for_one_set_of_settings_and_input(tmp_path: Path) -> None:
     layout = small(tmp_path)
     layout.folder.mkdir()
     hold_settings(layout)
-    hold_settings(layout)
     changed = deepcopy(layout.config)
-    changed.title, changed.seconds = "other", {}
-    hold_settings(Layout(changed, layout.data, layout.folder))
-    changed.seed = 7
-    with pytest.raises(ConfigError, match=r"then seed: 1, now seed: 7"):
-        hold_settings(Layout(changed, layout.data, layout.folder))
+    changed.title, changed.seconds, changed.seed = "other", {}, 7
+    other = Layout(changed, layout.data, layout.folder)
+    hold_settings(other)  # nothing was done yet
+    written(layout.folder / "journal.jsonl", "")
+    hold_settings(other)
+    with pytest.raises(ConfigError, match=r"then seed: 7, now seed: 1"):
+        hold_settings(layout)
+    text = layout.data / "tatoeba_de_en/test.raw.de.gz"
+    written(text, "another")
+    with pytest.raises(ConfigError, match=r"test\.raw\.de\.gz"):
+        hold_settings(other)
+    text.unlink()
+    with pytest.raises(ConfigError, match=r"no such file: .*test\.raw\.de\.gz"):
+        input_files(layout)
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    held = lock(tmp_path)
+    with pytest.raises(ConfigError, match="still at work"):
+        lock(tmp_path)
+    os.close(held)
+    os.close(lock(tmp_path))
 
 
 def test_settings_hold_everything_but_words_about_it() -> None:
@@ -280,17 +334,32 @@ def test_models_of_another_run_are_taken_and_no_more(tmp_path: Path) -> None:
     layout = small(tmp_path)
     steps = plan(layout)
     first = Runner(tmp_path / "first", 1)
+    written(first.folder / "journal.jsonl", "")
+    hold_settings(Layout(layout.config, layout.data, first.folder))
     for folder in ("text", "dict", "bin", "models"):
         (first.folder / folder).mkdir()
+    again = Runner(layout.folder, 1)
+    with pytest.raises(ConfigError, match=r"text\.tatoeba is not done"):
+        take_models(first.folder, layout, again.journal, steps)
     for step in steps:
         written(first.folder / step.result, "")
         first.journal.add(step, 1.0)
-    again = Runner(layout.folder, 1)
-    take_models(first.folder, layout, again, steps)
-    kinds = {step.kind for step in again.left(steps)}
-    assert "probe" in kinds
-    assert "train tagger" in kinds
-    assert not kinds & {"train translation", "train language model"}
+    take_models(first.folder, layout, again.journal, steps)
+    for runner in (again, Runner(layout.folder, 1)):
+        kinds = {step.kind for step in runner.left(steps)}
+        assert {"probe", "train tagger"} <= kinds
+        assert not kinds & {"train translation", "train language model"}
+    assert all(entry["seconds"] == 0 for entry in again.journal.entries.values())
+    layout.config.seed = 7
+    with pytest.raises(ConfigError, match="seed"):
+        take_models(first.folder, layout, Runner(tmp_path / "other", 1).journal, steps)
+
+
+def test_what_is_compared_must_be_another_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="itself"):
+        evidence_of(tmp_path, tmp_path / "." / "x" / "..")
+    with pytest.raises(ConfigError, match="no finished run"):
+        evidence_of(tmp_path / "other", tmp_path)
 
 
 def test_a_trial_has_every_kind_of_step_and_leaves_the_settings_alone(tmp_path: Path) -> None:
@@ -310,9 +379,16 @@ def test_a_trial_has_every_kind_of_step_and_leaves_the_settings_alone(tmp_path: 
 
 @pytest.mark.parametrize(
     ("cases", "word"),
-    [([True, True], "yes"), ([False], "no"), ([True, False, True], "in part (2 of 3)")],
+    [
+        ([True, True], "yes"),
+        ([False], "no"),
+        ([True, False, True], "in part (2 of 3)"),
+        ([True, None], "in part (1 of 2, 1 undecided)"),
+        ([None, None], "undecided"),
+        ([], "not asked"),
+    ],
 )
-def test_verdicts(cases: list[bool], word: str) -> None:
+def test_verdicts(cases: list[bool | None], word: str) -> None:
     assert verdict(cases) == word
 
 
@@ -385,6 +461,17 @@ def test_a_finding_that_does_not_hold_is_a_no(change: object, key: str) -> None:
     change(evidence)  # type: ignore[operator]
     found = [word for claim, word in verdicts(evidence).items() if claim.startswith(key)]
     assert found == ["no"]
+
+
+def test_curves_whose_intervals_overlap_decide_nothing() -> None:
+    evidence = toy.evidence()
+    for model in evidence["models"].values():
+        for sweep in model["sweeps"].values():
+            for row in sweep["rows"]:
+                for metric in {"bleu", "perplexity"} & set(row):
+                    row[f"{metric}_low"], row[f"{metric}_high"] = 0.0, 100.0
+    found = verdicts(evidence)
+    assert [word for claim, word in found.items() if "BLEU more" in claim] == ["undecided"] * 3
 
 
 def test_differences_ignore_how_long_it_took() -> None:

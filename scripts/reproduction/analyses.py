@@ -56,6 +56,8 @@ def _extract(layout: Layout, model: Model) -> list[Step]:
                         command,
                         needs=(model.checkpoint(part), f"probe-text/{model.language}.done"),
                         seconds=layout.seconds("extract"),
+                        folder=acts,
+                        resumes=True,
                     )
                 )
     return steps
@@ -135,7 +137,7 @@ def _one_probe(
         command,
         needs=tuple(needs),
         seconds=layout.seconds(kind),
-        clear=folder,
+        folder=folder,
     )
 
 
@@ -189,7 +191,7 @@ def _analysis(
         ("fairseq-neuron-analyze", *arguments, "--output-dir", folder),
         needs=needs,
         seconds=layout.seconds("analyse"),
-        clear=folder,
+        folder=folder,
     )
 
 
@@ -224,7 +226,7 @@ def _analyse(layout: Layout, model: Model) -> list[Step]:
             partial(draw_first_neuron, layout, ranking, train, folder),
             needs=(ranking,),
             seconds=layout.seconds("analyse"),
-            clear=folder,
+            folder=folder,
         )
     )
     return steps

@@ -57,4 +57,5 @@ def _tagger(layout: Layout, language: str, task: str) -> Step:
         command,
         needs=(f"probe-text/{language}.done",),
         seconds=layout.seconds("train tagger"),
+        folder=f"taggers/{language}.{task}",
     )

@@ -6,6 +6,7 @@ type is an error that names it. ``configs/`` holds two.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+# Names of built-in properties and of rankings, which tasks must not have.
+RESERVED = ("position", "position-F", "months", "cross-model", "variance", "mean-distance")
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -189,21 +192,45 @@ def _flat(value: object, name: str) -> Iterator[str]:
         for key, inner in pairs:
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
     else:
-        yield f"{name}: {value}"
+        yield f"{name}: {value!r}"
 
 
 def _check(config: Config, path: Path) -> None:
     if not 2 <= config.parts <= 26:
         raise ConfigError(f"{path}: parts must lie in 2 to 26, as models are compared")
+    for name, corpus in config.corpora.items():
+        for key in ("train", "valid", "test", "raw"):
+            if "{lang}" not in getattr(corpus, key):
+                raise ConfigError(f"{path}: corpora.{name}.{key} must hold {{lang}}")
     for direction in config.directions:
-        pair = f"{direction.source}-{direction.target}"
-        corpus = config.corpora.get(direction.corpus)
-        if corpus is None:
-            raise ConfigError(f"{path}: direction {pair}: no corpus {direction.corpus}")
-        if {direction.source, direction.target} != set(corpus.languages):
-            raise ConfigError(f"{path}: direction {pair}: corpus {direction.corpus} has others")
-        if direction.source not in config.languages:
-            raise ConfigError(f"{path}: languages has no tasks for {direction.source}")
+        _check_direction(config, direction, path)
     sources = [direction.source for direction in config.directions]
+    if not sources:
+        raise ConfigError(f"{path}: directions is empty")
     if len(set(sources)) < len(sources):
         raise ConfigError(f"{path}: two directions have the same source language")
+    points = config.sweeps.points.split(",")
+    if points[0].strip() != "0" or len(points) < 2:
+        raise ConfigError(f"{path}: sweeps.points must begin with 0 and have another: 0,10%,20%")
+
+
+def _check_direction(config: Config, direction: Direction, path: Path) -> None:
+    pair = f"{direction.source}-{direction.target}"
+    corpus = config.corpora.get(direction.corpus)
+    if corpus is None:
+        raise ConfigError(f"{path}: direction {pair}: no corpus {direction.corpus}")
+    if sorted((direction.source, direction.target)) != sorted(corpus.languages):
+        raise ConfigError(f"{path}: direction {pair}: corpus {direction.corpus} has others")
+    language = config.languages.get(direction.source)
+    if language is None or not language.tasks:
+        raise ConfigError(f"{path}: languages has no tasks for {direction.source}")
+    for name, task in language.tasks.items():
+        if not re.fullmatch(r"[\w-]+", name) or name in RESERVED:
+            raise ConfigError(
+                f"{path}: task {name} of {direction.source}: a name has letters, digits, _ and -, "
+                f"and is none of {', '.join(RESERVED)}"
+            )
+        if not task.train or not task.test:
+            raise ConfigError(f"{path}: task {name} of {direction.source} has no files")
+        if not re.fullmatch(r"upos|xpos|feats:.+", task.column):
+            raise ConfigError(f"{path}: column {task.column}: give upos, xpos or feats:Case,Number")

@@ -98,9 +98,9 @@ def read_tagged(path: Path, column: str) -> Iterator[Tagged]:
     A token of several words (``Celestial~Seasonings`` in the Parallel Meaning Bank) becomes
     several with its tag; spaces inside a word go, as a model's text has none there.
     """
-    is_conllu = ".conllu" in path.name
+    is_conllu = ".conll" in path.name
     sentence: Tagged = []
-    for line in [*read_lines(path), ""]:
+    for number, line in enumerate([*read_lines(path), ""], start=1):
         if not line.strip():
             if sentence:
                 yield sentence
@@ -108,10 +108,17 @@ def read_tagged(path: Path, column: str) -> Iterator[Tagged]:
         elif is_conllu and not line.startswith("#"):
             row = line.split("\t")
             if row[0].isdigit():
-                sentence.append((row[1].replace(" ", ""), _conllu_tag(row, column)))
+                sentence.append((_one_word(row[1]), _conllu_tag(row, column)))
         elif not is_conllu:
-            token, tag = line.split("\t")[:2]
-            sentence += [(word, tag) for word in token.split("~") if word]
+            token, tab, tag = line.partition("\t")
+            if not tab:
+                raise ConfigError(f"{path}, line {number}: no tab between word and tag: {line}")
+            tag = tag.split("\t")[0]
+            sentence += [(_one_word(word), tag) for word in token.split("~") if word.strip()]
+
+
+def _one_word(text: str) -> str:
+    return "".join(text.split())
 
 
 def _conllu_tag(row: list[str], column: str) -> str:

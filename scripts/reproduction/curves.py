@@ -66,6 +66,8 @@ def _sweep(layout: Layout, model: Model, part: str) -> Step:
         (*command, *common),
         needs=(model.checkpoint(part), *rankings),
         seconds=points * layout.seconds(kind),
+        folder=folder,
+        resumes=True,
     )
 
 

@@ -38,7 +38,10 @@ def collect(layout: Layout, journal: dict[str, dict[str, Any]]) -> Evidence:
             "spacy": metadata.version("spacy"),
         },
         "taggers": _taggers(layout),
+        "parts": layout.config.part_names,
         "texts": _texts(layout),
+        "repeated": _repeated(layout),
+        "annotated_seen": _annotated_seen(layout),
         "models": {model.name: _model(layout, model) for model in layout.models},
         "focus": dict(_focus(layout)),
         "account": _account(journal),
@@ -55,7 +58,7 @@ def differences(one: Any, other: Any, at: str = "") -> Iterator[str]:
     elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
         for number, (left, right) in enumerate(zip(one, other, strict=True)):
             yield from differences(left, right, f"{at}/{number}")
-    elif one != other:
+    elif one != other and not (one != one and other != other):  # two NaN are the same figure
         yield f"{at}: {one!r}, {other!r}"
 
 
@@ -97,6 +100,43 @@ def _texts(layout: Layout) -> Evidence:
                     "sentences": lines.count("\n"),
                     "words": len(lines.split()),
                 }
+    return found
+
+
+def _lines(layout: Layout, name: str) -> list[str]:
+    return (layout.folder / name).read_text(encoding="utf-8").splitlines()
+
+
+def _repeated(layout: Layout) -> Evidence:
+    """Share of the distinct sentences of part A that also stand in another part, by language.
+
+    Pairs are disjoint; a sentence with several translations may be in two parts.
+    """
+    found: Evidence = {}
+    for name, corpus in layout.config.corpora.items():
+        for language in corpus.languages:
+            first, *others = (
+                set(_lines(layout, layout.text(name, part, language)))
+                for part in layout.config.part_names
+            )
+            share = len(first & set().union(*others)) / len(first)
+            found[f"{name} {language}"] = share
+    return found
+
+
+def _annotated_seen(layout: Layout) -> Evidence:
+    """How many hand-annotated test sentences model A was trained on, word for word."""
+    found: Evidence = {}
+    for direction in layout.config.directions:
+        language = direction.source
+        seen = set(_lines(layout, layout.text(direction.corpus, FIRST, language)))
+        for task in layout.tasks(language):
+            text = layout.gold_text(language, task)
+            test = _lines(layout, layout.words(language, text, "test"))
+            found[f"{language}.{task}"] = {
+                "sentences": len(test),
+                "seen": sum(sentence in seen for sentence in test),
+            }
     return found
 
 
@@ -234,7 +274,7 @@ def _focus(layout: Layout) -> Iterator[tuple[str, Evidence]]:
                     "label": one["label"],
                     "group": group_of.get(one["label"]),
                     "neurons": list(one["neurons"].values()),
-                    "test_tokens": max(one["test_tokens"].values()),
+                    "test_tokens": max(filter(None, one["test_tokens"].values()), default=0),
                 }
                 for one in found["labels"]
             ]
@@ -248,7 +288,7 @@ def _groups(labels: list[Evidence]) -> Iterator[Evidence]:
             counts = [
                 one["neurons"][number]
                 for one in labels
-                if one["group"] == group and one["test_tokens"] >= RARE
+                if one["group"] == group and one["test_tokens"] >= RARE and all(one["neurons"])
             ]
             if counts:
                 mean = fmean(counts)
@@ -259,6 +299,8 @@ def _account(journal: dict[str, dict[str, Any]]) -> Evidence:
     """Steps and seconds of each kind."""
     found: Evidence = {}
     for entry in journal.values():
+        if entry.get("taken"):  # of another run
+            continue
         kind = found.setdefault(entry["kind"], {"steps": 0, "seconds": 0.0})
         kind["steps"] += 1
         kind["seconds"] = round(kind["seconds"] + entry["seconds"], 1)

@@ -19,7 +19,7 @@ class Finding:
     Attributes:
         key: of the section of the page, see published.yaml.
         claim: in a few words.
-        verdict: ``yes``, ``no``, or ``in part (2 of 3)``.
+        verdict: ``yes``, ``no``, ``in part (2 of 3)``, or ``undecided``.
         figures: what it rests on.
     """
 
@@ -29,14 +29,19 @@ class Finding:
     figures: str
 
 
-def verdict(cases: Sequence[bool]) -> str:
-    """``yes`` if all cases hold, ``no`` if none does."""
+def verdict(cases: Sequence[bool | None]) -> str:
+    """``yes`` if all cases hold, ``no`` if none does; None is a case that cannot be told."""
     if not cases:
         return "not asked"
-    held = sum(cases)
-    if held in (0, len(cases)):
+    told = [case for case in cases if case is not None]
+    if not told:
+        return "undecided"
+    held = sum(told)
+    if len(told) == len(cases) and held in (0, len(cases)):
         return "yes" if held else "no"
-    return f"in part ({held} of {len(cases)})"
+    unclear = len(cases) - len(told)
+    rest = f", {unclear} undecided" if unclear else ""
+    return f"in part ({held} of {len(cases)}{rest})"
 
 
 def curve(model: Evidence, part: str, ranking: str, order: str) -> list[Evidence]:
@@ -170,6 +175,22 @@ def _gap(model: Evidence, part: str, ranking: str) -> float:
     return top - bottom if model["is_lm"] else bottom - top
 
 
+def _apart(one: Sequence[Evidence], other: Sequence[Evidence], metric: str) -> bool:
+    """Whether the 95% intervals of two curves are apart at one point at least."""
+    low, high = f"{metric}_low", f"{metric}_high"
+    return any(
+        left[high] < right[low] or right[high] < left[low]
+        for left, right in zip(one, other, strict=True)
+    )
+
+
+def _hurts_more(model: Evidence, part: str, ranking: str) -> bool | None:
+    """Whether the top hurts more than the bottom; None where their intervals always overlap."""
+    top, bottom = (curve(model, part, ranking, order) for order in ("top", "bottom"))
+    apart = _apart(top, bottom, "perplexity" if model["is_lm"] else "bleu")
+    return _gap(model, part, ranking) > 0 if apart else None
+
+
 def _common_neurons(key: str, claim: str, models: Evidence, measured: str) -> Finding:
     """Top against bottom of the cross-model ranking, in each model."""
     gaps = {
@@ -178,7 +199,11 @@ def _common_neurons(key: str, claim: str, models: Evidence, measured: str) -> Fi
         for part in model["sweeps"]
     }
     text = f"{measured} from the top than from the bottom, mean over the curve: "
-    cases = [gap > 0 for gap in gaps.values()]
+    cases = [
+        _hurts_more(model, part, "cross-model")
+        for model in models.values()
+        for part in model["sweeps"]
+    ]
     return Finding(key, claim, verdict(cases), text + _listed(gaps, "+.2f"))
 
 
@@ -244,7 +269,13 @@ def _linguistic(evidence: Evidence) -> Finding:
     return Finding(
         "linguistic",
         "Ablating the top of a linguistic ranking hurts BLEU more than ablating its bottom",
-        verdict([gap > 0 for gap in gaps.values()]),
+        verdict(
+            [
+                _hurts_more(model, FIRST, task)
+                for model in translation_models(evidence).values()
+                for task in model["tasks"]
+            ]
+        ),
         "BLEU lower from the top than from the bottom, mean over the curve: "
         + _listed(gaps, "+.2f"),
     )
@@ -254,17 +285,20 @@ def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
     for name, model in translation_models(evidence).items():
         if not {"sem", "pos"} <= set(model["tasks"]):
             continue
-        means = {
-            task: mean_over_curve(curve(model, FIRST, task, "top"), "bleu")
-            for task in ("sem", "pos")
-        }
-        at = {task: at_share(curve(model, FIRST, task, "top"), 0.2)["bleu"] for task in means}
+        tops = {task: curve(model, FIRST, task, "top") for task in ("sem", "pos")}
+        means = {task: mean_over_curve(rows, "bleu") for task, rows in tops.items()}
+        at = {task: at_share(rows, 0.2) for task, rows in tops.items()}
+        apart = _apart(tops["sem"], tops["pos"], "bleu")
         yield Finding(
             "linguistic",
             "Neurons of semantic tags hurt BLEU more than those of parts of speech",
-            verdict([means["sem"] < means["pos"]]),
+            verdict([means["sem"] < means["pos"] if apart else None]),
             f"{name}, BLEU from the top, mean over the curve: sem {means['sem']:.2f}, pos "
-            f"{means['pos']:.2f}; without 20%: sem {at['sem']:.2f}, pos {at['pos']:.2f}",
+            f"{means['pos']:.2f}; without {100 * at['sem']['share']:.0f}%: "
+            + ", ".join(
+                f"{task} {row['bleu']:.2f} ({row['bleu_low']:.2f} to {row['bleu_high']:.2f})"
+                for task, row in at.items()
+            ),
         )
 
 

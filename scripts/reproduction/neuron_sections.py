@@ -67,7 +67,12 @@ def _focus(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
             shutil.copyfile(source, pictures / f"focus.{name}.png")
             yield f"![focus, {name}]({pictures.name}/focus.{name}.png)"
         rows = [
-            [code(one["label"]), one["group"] or "", *one["neurons"], one["test_tokens"]]
+            [
+                code(one["label"]),
+                one["group"] or "",
+                *("" if count is None else count for count in one["neurons"]),
+                one["test_tokens"],
+            ]
             for one in sorted(focus["labels"], key=lambda one: -one["test_tokens"])[:24]
         ]
         header = ["label", "class", "NMT", "LM", "test words"]

@@ -73,8 +73,9 @@ def _head(evidence: Evidence, notes: Sequence[str], source: str, command: str) -
     shown = ", ".join(f"{name} {version}" for name, version in evidence["versions"].items())
     seconds = sum(kind["seconds"] for kind in evidence["account"].values())
     yield (
-        f"Seed {evidence['seed']} (models A, B, C: {evidence['seed']} and the following); {shown}. "
-        f"All steps together: {seconds / 60:.0f} minutes of one core or GPU."
+        f"Seed {evidence['seed']} (models {', '.join(evidence['parts'])}: {evidence['seed']} and "
+        f"the following); {shown}. The steps took {seconds / 60:.0f} minutes, one after another; "
+        "they ran side by side."
     )
     yield "\nWhat differs from the paper:\n"
     yield from (f"- {note}" for note in notes)
@@ -87,6 +88,11 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         ["finding", "holds here", "evidence"],
         ([f.claim, f"**{f.verdict}**", f.figures] for f in findings),
     ).replace("---:", "---")
+    yield (
+        "\nOf curves the mean over the points counts, in each model; a case is undecided where the "
+        "95% intervals overlap at every point. The other verdicts are plain comparisons. All of it "
+        "is one run with one seed a model: a yes is a tendency, not a proof."
+    )
 
 
 def _data(evidence: Evidence) -> Iterator[str]:
@@ -97,7 +103,11 @@ def _data(evidence: Evidence) -> Iterator[str]:
         for split, count in splits.items()
     ]
     yield table(["text", "sentences", "words"], rows)
-    yield ""
+    shares = (f"{100 * share:.0f}% ({name})" for name, share in evidence["repeated"].items())
+    yield (
+        "\nNo pair is in two parts. A sentence with several translations may be: of the distinct "
+        f"sentences of part A {', '.join(shares)} also stand in another part.\n"
+    )
     models = []
     for name, model in evidence["models"].items():
         metric = "perplexity" if model["is_lm"] else "bleu"
@@ -115,7 +125,13 @@ def _data(evidence: Evidence) -> Iterator[str]:
                 words["test"],
             ]
         )
-    header = ["model", "neurons", "test set: A, B, …", "classifier: training words", "test words"]
+    header = [
+        "model",
+        "neurons",
+        "test set, model by model",
+        "classifier: training words",
+        "test words",
+    ]
     yield table(header, models)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import islice
 
 from fairseq_neuron_plugin.labels.months import is_month
+from reproduction.config import ConfigError
 from reproduction.corpora import read_lines, read_pairs, tagged_files, training_parts, write_lines
 from reproduction.layout import FIRST, SPLITS, Layout, Model
 from reproduction.runner import Step
@@ -86,7 +87,15 @@ def _binarise(layout: Layout, model: Model) -> list[Step]:
         )
         result = f"{dictionary}/dict.{target}.txt"
         steps.append(
-            Step(f"dict.{model.name}", "prepare", result, command, needs=texts, seconds=cost)
+            Step(
+                f"dict.{model.name}",
+                "prepare",
+                result,
+                command,
+                needs=texts,
+                seconds=cost,
+                folder=dictionary,
+            )
         )
     for part in layout.config.part_names:
         files = {"train": part, "valid": "valid", "test": "test"}
@@ -112,7 +121,15 @@ def _binarise(layout: Layout, model: Model) -> list[Step]:
         )
         needs = (*texts, f"{dictionary}/dict.{target}.txt")
         steps.append(
-            Step(f"bin.{model.name}.{part}", "prepare", result, command, needs=needs, seconds=cost)
+            Step(
+                f"bin.{model.name}.{part}",
+                "prepare",
+                result,
+                command,
+                needs=needs,
+                seconds=cost,
+                folder=model.bin(part),
+            )
         )
     return steps
 
@@ -128,6 +145,12 @@ def write_probe_texts(layout: Layout, language: str) -> None:
     direction = next(one for one in layout.config.directions if one.source == language)
     lines = read_lines(layout.folder / layout.text(direction.corpus, FIRST, language))
     sentences = list(dict.fromkeys(lines))
+    wanted = config.test_sentences + config.train_sentences
+    if len(sentences) < wanted:
+        raise ConfigError(
+            f"part {FIRST} has {len(sentences)} different sentences in {language}; the classifiers "
+            f"want {wanted}: lower classifier.train_sentences or test_sentences"
+        )
     test = sentences[: config.test_sentences]
     train = sentences[config.test_sentences :][: config.train_sentences]
     for split, chosen in zip(SPLITS, (train, test), strict=True):
@@ -161,7 +184,8 @@ def month_sentences(sentences: Sequence[str], without: int = 3) -> tuple[list[st
     named = [one for one in sentences if any(map(is_month, one.split()))]
     others = iter(one for one in sentences if not any(map(is_month, one.split())))
     mixed = [one for month in named for one in (month, *islice(others, without))]
-    if len(named) < 2:
+    if len(named) < 4:
         mixed = list(sentences[: 4 * (without + 1)])
-    cut = len(mixed) // (without + 1) * 3 // 4 * (without + 1)
+    cut = len(mixed) * 3 // 4
+    cut -= cut % (without + 1) if cut > without else 0
     return mixed[:cut], mixed[cut:]

@@ -50,14 +50,18 @@ def _accuracies(evidence: Evidence) -> str:
                     ),
                 ]
             )
-    header = ["model, task", "labels", "MAJ", "classifier", "above MAJ", "selectivity"]
+    header = ["model, task", "tags in the test", "MAJ", "classifier", "above MAJ", "selectivity"]
     text = table([*header, "MAJ, gold tags", "classifier, gold tags"], rows)
+    seen = ", ".join(
+        f"{found['seen']} of {found['sentences']} ({name})"
+        for name, found in evidence["annotated_seen"].items()
+    )
     return (
         "Accuracy in % on the test sentences. First with automatic tags over the source side of "
         "the training data, as in the paper, then, trained and tested anew, with tags annotated by "
-        "hand (the treebanks, the Parallel Meaning Bank: other text than the models were trained "
-        "on). Selectivity: accuracy less that of a control task with random tags for words (Hewitt "
-        "and Liang 2019).\n\n" + text
+        f"hand. Of their test sentences the models had these in training: {seen}. Selectivity: "
+        "accuracy less that of a control task with random tags for words (Hewitt and Liang "
+        "2019).\n\n" + text
     )
 
 

@@ -36,8 +36,8 @@ class Step:
         do: a command, whose program is looked for beside this Python, or a function.
         needs: results of other steps; those that no step makes must be there already.
         seconds: what it is expected to take on one core.
-        clear: folder that a run which was stopped may have left, and which the command would
-            refuse to write into.
+        folder: what it writes, and nothing else does; it is emptied before the step begins.
+        resumes: the command goes on from a folder that it was stopped in, which is then kept.
     """
 
     name: str
@@ -46,7 +46,13 @@ class Step:
     do: Sequence[str] | Callable[[], None]
     needs: tuple[str, ...] = ()
     seconds: float = field(default=1.0, compare=False)
-    clear: str | None = None
+    folder: str | None = None
+    resumes: bool = False
+
+
+def command_of(step: Step) -> list[str] | None:
+    """Its command, if it is one."""
+    return None if callable(step.do) else list(step.do)
 
 
 class StepError(RuntimeError):
@@ -86,7 +92,7 @@ class Journal:
                 "kind": step.kind,
                 "seconds": round(seconds + self._stopped.get(step.name, 0.0), 1),
                 "expected": step.seconds,
-                "command": None if callable(step.do) else list(step.do),
+                "command": command_of(step),
             }
             if stopped:
                 entry["stopped"] = True
@@ -94,6 +100,11 @@ class Journal:
             else:
                 self.entries[step.name] = entry
             self._write(json.dumps(entry) + "\n")
+
+    def take(self, entry: dict[str, Any]) -> None:
+        """Note a step that another run has done; its time is not counted here."""
+        self.entries[entry["step"]] = taken = {**entry, "seconds": 0.0, "taken": True}
+        self._write(json.dumps(taken) + "\n")
 
     def _write(self, text: str) -> None:
         with open(self.path, "a", encoding="utf-8") as stream:
@@ -106,10 +117,11 @@ class Runner:
     Args:
         folder: of the run; commands run in it.
         jobs: steps at a time; they share the cores.
+        held: files that commands keep open, a lock, say.
     """
 
-    def __init__(self, folder: Path, jobs: int) -> None:
-        self.folder, self.jobs = folder, jobs
+    def __init__(self, folder: Path, jobs: int, held: Sequence[int] = ()) -> None:
+        self.folder, self.jobs, self.held = folder, jobs, held
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.journal = Journal(folder / "journal.jsonl")
         self.env = {
@@ -124,8 +136,18 @@ class Runner:
         self._stopped = False
 
     def left(self, steps: Iterable[Step]) -> list[Step]:
-        """The steps that are still to be done."""
-        return [step for step in steps if not self._is_done(step)]
+        """The steps to do: never done, done by another command, or after one that is to be done."""
+        steps = list(steps)
+        maker = {step.result: step for step in steps}
+        known: dict[str, bool] = {}
+
+        def is_left(step: Step) -> bool:
+            if step.name not in known:
+                before = [maker[need] for need in step.needs if need in maker]
+                known[step.name] = not self._is_done(step) or any(map(is_left, before))
+            return known[step.name]
+
+        return [step for step in steps if is_left(step)]
 
     def run(self, steps: Sequence[Step]) -> None:
         """Do what is left of these steps.
@@ -154,11 +176,13 @@ class Runner:
                         step = by_name[ready.pop(0)]
                         running[pool.submit(self._do, step)] = step
                     done, _ = wait(running, timeout=60, return_when=FIRST_COMPLETED)
-                    for future in done:
+                    # One that failed comes last: what ended well beside it is noted.
+                    for future in sorted(done, key=lambda one: one.exception() is not None):
                         step = running.pop(future)
-                        self.journal.add(step, future.result())
+                        seconds = future.result()
+                        self.journal.add(step, seconds)
                         graph.done(step.name)
-                        clock.ended(step, future.result())
+                        clock.ended(step, seconds)
                     if not done:
                         clock.still([step.name for step in running.values()])
             except BaseException:
@@ -166,13 +190,19 @@ class Runner:
                 raise
 
     def _is_done(self, step: Step) -> bool:
-        return step.name in self.journal.entries and (self.folder / step.result).exists()
+        entry = self.journal.entries.get(step.name)
+        return (
+            entry is not None
+            and entry["command"] == command_of(step)
+            and (self.folder / step.result).exists()
+        )
 
     def _do(self, step: Step) -> float:
         begin = time.time()
         try:
-            if step.clear:
-                shutil.rmtree(self.folder / step.clear, ignore_errors=True)
+            # A folder that was finished once is of another command or of other input.
+            if step.folder and not (step.resumes and step.name not in self.journal.entries):
+                shutil.rmtree(self.folder / step.folder, ignore_errors=True)
             if callable(step.do):
                 step.do()
             else:
@@ -200,10 +230,12 @@ class Runner:
                     env=self.env,
                     cwd=self.folder,
                     start_new_session=True,
+                    pass_fds=self.held,
                 )
                 self._processes.add(process)
             code = process.wait()
-        self._processes.discard(process)
+        with self._lock:
+            self._processes.discard(process)
         if code:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-3:]
             raise StepError(f"{name} ended with {code}; see {log}\n" + "\n".join(lines))

@@ -35,7 +35,10 @@ def train(language: str, sentences: Sequence[Tagged], epochs: int, seed: int) ->
     from spacy.util import compounding, fix_random_seed, minibatch
 
     fix_random_seed(seed)
-    nlp = spacy.blank(language)
+    try:
+        nlp = spacy.blank(language)
+    except ImportError:  # unknown to spaCy, or its tokeniser is missing; words are given here
+        nlp = spacy.blank("xx")
     tagger: Any = nlp.add_pipe("tagger")
     for tag in sorted({tag for sentence in sentences for _, tag in sentence}):
         tagger.add_label(tag)

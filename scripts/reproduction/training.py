@@ -49,4 +49,6 @@ def _train(layout: Layout, model: Model, part: str, seed: int) -> Step:
         ),
         needs=(f"{model.bin(part)}/{binarised}",),
         seconds=layout.seconds(kind),
+        folder=f"models/{model.name}.{part}",
+        resumes=True,
     )

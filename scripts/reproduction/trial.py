@@ -63,8 +63,9 @@ def scale(kind: str, config: Config, small: Config) -> float:
 
     whole, part = config.classifier, small.classifier
     if kind.startswith("train ") and kind != "train tagger":
-        flags = config.training.translation
-        epochs = re.findall(r"--max-epoch (\d+)", flags)
+        training = config.training
+        flags = training.language_model if "language" in kind else training.translation
+        epochs = re.findall(r"--max-epoch[ =](\d+)", flags)
         return ratio("pairs") * (int(epochs[-1]) if epochs else 1)
     if kind == "train tagger":
         # The treebanks here have up to 12,500 sentences.
