@@ -98,6 +98,10 @@ def model(is_lm: bool) -> Evidence:
             {"neuron": n, "cross-model": n + 1, "variance": 30, "mean-distance": 20}
             for n in range(5)
         ],
+        "heatmap": {
+            "neuron": "encoder.layers.0:1",
+            "sentences": [{"words": ["$a_1$", "."], "values": [-0.5, 0.25]}],
+        },
         "top_words": {
             "cross-model": [
                 {

@@ -23,6 +23,8 @@ NOT_COMPARED = ("account", "commands")
 KINDS = ("NMT", "LM")
 # A label with fewer words cannot weigh many neurons; it says nothing about its class.
 RARE = 10
+# Words of a sentence that fits a picture.
+LONGEST = 16
 _CELL = ("l1", "l2", "accuracy", "top", "bottom", "top_minus_bottom")
 _ROW = ("ranking", "order", "ablated", "share")
 _METRICS = ("bleu", "chrf", "perplexity")
@@ -151,6 +153,7 @@ def _model(layout: Layout, model: Model) -> Evidence:
         "overlap": _overlap(layout, model),
         "shared": _shared(layout, model),
         "position": _position_places(layout, model),
+        "heatmap": _heatmap(layout.folder / f"analyses/neuron.{model.name}/analysis.json"),
         "top_words": {
             name: _top_words(layout.folder / f"analyses/top-words.{model.name}.{name}")
             for name in ("cross-model", tasks[-2])
@@ -246,6 +249,17 @@ def _position_places(layout: Layout, model: Model) -> list[Evidence]:
         for entry in places:
             entry[name] = place[entry["neuron"]]
     return places
+
+
+def _heatmap(path: Path) -> Evidence:
+    """Sentences with a neuron's highest and lowest activations."""
+    card = _json(path)["card"]
+    sentences = [
+        {"words": one["words"], "values": [round(value, 3) for value in one["values"]]}
+        for one in (*card["highest"], *card["lowest"])
+        if len(one["words"]) <= LONGEST
+    ]
+    return {"neuron": card["name"], "sentences": sentences}
 
 
 def _top_words(folder: Path) -> list[Evidence]:

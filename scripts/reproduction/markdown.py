@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+COLOURS = 48
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -25,6 +28,15 @@ def _cell(value: object) -> str:
 def code(text: str) -> str:
     """Words as they are, in a cell or in a sentence."""
     return f"`{text.replace('`', chr(39))}`"
+
+
+def shrink(picture: Path) -> None:
+    """Make a PNG smaller: a repository keeps it for good, and few colours show the same."""
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        few = image.convert("RGB").quantize(colors=COLOURS)
+    few.save(picture, optimize=True)
 
 
 @dataclass

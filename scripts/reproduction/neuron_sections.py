@@ -9,9 +9,11 @@ from statistics import fmean
 from typing import Any
 
 from reproduction.findings import kept, language_models, ranked_probes, shares, translation_models
+from reproduction.heatmap import draw_sentences
 from reproduction.markdown import Section, code, table
 
 Evidence = dict[str, Any]
+MOST_LABELS = 80  # that a picture can show
 
 
 def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[Section]:
@@ -19,12 +21,7 @@ def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[S
     pictures.mkdir(parents=True, exist_ok=True)
     models = evidence["models"]
     yield Section("words", "Words that neurons answer to", list(_words(models)))
-    heatmaps = list(_pictures(run, pictures, "neuron", translation_models(evidence)))
-    yield Section(
-        "heatmap",
-        "A neuron over sentences",
-        ["The neuron that knows most of the position (largest F), for each direction.", *heatmaps],
-    )
+    yield Section("heatmap", "A neuron over sentences", list(_heatmaps(models, pictures)))
     yield Section("focus", "Focused and distributed", list(_focus(evidence, run, pictures)))
     yield Section("shared", "Shared neurons", list(_shared(models)))
     yield Section("overlap", "Overlap of the rankings", list(_overlap(models)))
@@ -47,12 +44,16 @@ def _words(models: Evidence) -> Iterator[str]:
             yield f"{name}, first neurons by {ranking}:\n\n{table(header, rows)}"
 
 
-def _pictures(run: Path, pictures: Path, kind: str, models: Evidence) -> Iterator[str]:
-    for name in models:
-        source = run / f"analyses/{kind}.{name}/{kind}.png"
-        if source.exists():
-            shutil.copyfile(source, pictures / f"{kind}.{name}.png")
-            yield f"![{kind}, {name}]({pictures.name}/{kind}.{name}.png)"
+def _heatmaps(models: Evidence, pictures: Path) -> Iterator[str]:
+    yield (
+        "The neuron that knows most of the position (largest F) in each model, in the sentences "
+        "with its highest and lowest activations; red is above 0, blue below."
+    )
+    for name, model in models.items():
+        if model["heatmap"]["sentences"]:
+            draw_sentences(pictures / f"heatmap.{name}.png", model["heatmap"]["sentences"])
+            yield f"{name}, {model['heatmap']['neuron']}:"
+            yield f"![heatmap, {name}]({pictures.name}/heatmap.{name}.png)"
 
 
 def _focus(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
@@ -63,7 +64,7 @@ def _focus(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
     )
     for name, focus in evidence["focus"].items():
         source = run / f"analyses/focus.{name}/focus.png"
-        if source.exists():
+        if source.exists() and len(focus["labels"]) <= MOST_LABELS:
             shutil.copyfile(source, pictures / f"focus.{name}.png")
             yield f"![focus, {name}]({pictures.name}/focus.{name}.png)"
         rows = [

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from reproduction.corpora import write_lines
 from reproduction.curve_sections import curve_sections
 from reproduction.findings import Finding, all_findings
-from reproduction.markdown import Section, table
+from reproduction.markdown import Section, shrink, table
 from reproduction.neuron_sections import neuron_sections
 from reproduction.probe_sections import probe_sections
 
@@ -58,6 +58,8 @@ def write_page(
         if key in sections:
             lines += _section(sections[key], published.get(key, {}), findings)
     lines += _account(evidence)
+    for picture in pictures.glob("*.png"):
+        shrink(picture)
     write_lines(page, lines)
 
 
