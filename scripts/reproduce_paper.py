@@ -28,6 +28,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from reproduction import trial
 from reproduction.analyses import analysis_steps
@@ -141,6 +142,12 @@ def reproduce(args: argparse.Namespace, page: Path) -> None:
         sys.exit(1)
 
 
+def fail(message: str) -> NoReturn:
+    """End with one line and exit status 2."""
+    print(f"reproduce_paper.py: error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
 def default_jobs() -> int:
     """A step a core, or one for the GPU."""
     import torch
@@ -157,14 +164,14 @@ def main() -> None:
         signal.signal(kind, lambda *_: sys.exit(143))
     page = args.page or args.output / "paper.md"
     if page.suffix != ".md":
-        made.error(f"--page {page}: the name must end in .md")
+        fail(f"--page {page}: the name must end in .md")
     try:
         if args.trial:
             try_out(args)
         else:
             reproduce(args, page)
     except ConfigError as error:
-        made.error(str(error))
+        fail(str(error))
     except StepError as error:
         sys.exit(str(error))
 
