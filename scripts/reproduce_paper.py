@@ -92,10 +92,11 @@ def try_out(args: argparse.Namespace) -> None:
     hold_settings(layout)
     steps = plan(layout)
     runner.run(trial.first_of_each_kind(steps))
-    found = trial.estimate(steps, runner.journal, config, small)
+    whole = plan(Layout(config, layout.data, args.output))
+    found = trial.estimate(whole, runner.journal, config, small)
     rows = [[kind, count, seconds, hours] for kind, count, seconds, hours in found]
-    print(table(["kind", "steps", "s each on the cut", "hours of all, at most"], rows))
-    print(f"in all at most {sum(hours for *_, hours in found):.0f} hours of this machine's steps")
+    print(table(["kind", "steps", "s each on the cut", "hours of all, about"], rows))
+    print(f"in all about {sum(hours for *_, hours in found):.0f} hours, a step at a time")
 
 
 def parser() -> argparse.ArgumentParser:
