@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tatoeba_words import compare_by_kind
+from word_kinds import compare_by_kind, predict, read_vocabulary
 
 MODELS = ("a", "b", "c")
 TASKS = ("sem", "pos")
@@ -82,10 +82,22 @@ def _kinds(run: Path, dictionary: Path) -> Iterator[str]:
         "the model reads one symbol for all words that are not in its dictionary.\n"
     )
     rows = []
+    vocabulary = read_vocabulary(dictionary)
     for task in TASKS:
-        for kind, words, majority, accuracy in compare_by_kind(run, MODELS[0], task, dictionary):
+        of = f"{MODELS[0]}.{task}"
+        predicted = predict(run / f"probe.{of}", run / f"acts.{of}.test")
+        texts = (_labelled_words(run, task, split) for split in ("train", "test"))
+        for kind, words, majority, accuracy in compare_by_kind(*texts, predicted, vocabulary):
             rows.append((task, kind, words, majority, accuracy, accuracy - majority))
     yield table(("task", "words that are", "test words", "MAJ %", "probe %", "gain"), rows)
+
+
+def _labelled_words(run: Path, task: str, split: str) -> tuple[list[str], list[str]]:
+    words, labels = (
+        (run / f"{task}.{split}.{kind}").read_text(encoding="utf-8").split()
+        for kind in ("en", "tags")
+    )
+    return words, labels
 
 
 def _masks(run: Path) -> Iterator[str]:

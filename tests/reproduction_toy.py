@@ -73,6 +73,9 @@ def model(is_lm: bool) -> Evidence:
             "sem.gold": probe(0.7, *mask),
             "months": probe(0.99, *mask),
         },
+        "word_kinds": {
+            "pos": [{"kind": "ambiguous", "words": 12, "majority": 60.0, "accuracy": 70.0}]
+        },
         "sweeps": {
             part: {
                 "signature": "sweep:toy",

@@ -12,9 +12,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from word_kinds import compare_by_kind, predict, read_vocabulary
+
 from fairseq_neuron_plugin.signature import versions
 from reproduction.analyses import SINGLE, linguistic_tasks
-from reproduction.layout import FIRST, Layout, Model
+from reproduction.layout import FIRST, SPLITS, Layout, Model
 
 Evidence = dict[str, Any]
 # What differs between runs of the same: how long it took, and where.
@@ -149,6 +151,9 @@ def _model(layout: Layout, model: Model) -> Evidence:
         "is_lm": model.is_lm,
         "tasks": list(layout.tasks(model.language)),
         "probes": {},
+        "word_kinds": {
+            task: list(_word_kinds(layout, model, task)) for task in layout.tasks(model.language)
+        },
         "sweeps": {},
         "overlap": _overlap(layout, model),
         "shared": _shared(layout, model),
@@ -203,6 +208,25 @@ def _probe(layout: Layout, model: Model, name: str) -> Evidence:
         },
         **{key: result[key] for key in wanted if key in result},
     }
+
+
+def _word_kinds(layout: Layout, model: Model, task: str) -> Iterator[Evidence]:
+    """Classifier and baseline where context decides, where the word does, where it is unknown."""
+    source, target = model.direction.source, model.direction.target
+    vocabulary = read_vocabulary(layout.folder / f"dict/{source}-{target}/dict.{source}.txt")
+    predicted = predict(
+        layout.folder / model.probe(task), layout.folder / model.acts(FIRST, "auto.test")
+    )
+    training, test = (
+        (
+            (layout.folder / layout.words(source, "auto", split)).read_text("utf-8").split(),
+            (layout.folder / layout.tags(source, "auto", task, split)).read_text("utf-8").split(),
+        )
+        for split in SPLITS
+    )
+    for kind, words, majority, accuracy in compare_by_kind(training, test, predicted, vocabulary):
+        if words:
+            yield {"kind": kind, "words": words, "majority": majority, "accuracy": accuracy}
 
 
 def _overlap(layout: Layout, model: Model) -> Evidence:

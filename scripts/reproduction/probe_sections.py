@@ -16,9 +16,8 @@ ORDERS = ("top", "bottom", "random")
 
 def probe_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[Section]:
     """Tables 1, 2 and 4, figure 2."""
-    yield Section(
-        "accuracy", "Accuracy of the classifiers", [_accuracies(evidence), _months(evidence)]
-    )
+    parts = [_accuracies(evidence), _word_kinds(evidence), _months(evidence)]
+    yield Section("accuracy", "Accuracy of the classifiers", parts)
     grids = list(_grids(evidence, run, pictures))
     if grids:
         yield Section("grid", "Strength of the penalty", grids)
@@ -62,6 +61,29 @@ def _accuracies(evidence: Evidence) -> str:
         f"hand. Of their test sentences the models had these in training: {seen}. Selectivity: "
         "accuracy less that of a control task with random tags for words (Hewitt and Liang "
         "2019).\n\n" + text
+    )
+
+
+def _word_kinds(evidence: Evidence) -> str:
+    rows = [
+        [
+            f"{name} {task}",
+            one["kind"],
+            one["words"],
+            one["majority"],
+            one["accuracy"],
+            one["accuracy"] - one["majority"],
+        ]
+        for name, model in evidence["models"].items()
+        for task, kinds in model["word_kinds"].items()
+        for one in kinds
+    ]
+    header = ["model, task", "words that are", "test words", "MAJ", "classifier", "above MAJ"]
+    return (
+        "Where the classifiers gain and lose (accuracy in %, automatic tags). Ambiguous is a word "
+        "whose most frequent tag has less than 90% of it in training: there context has to decide. "
+        "Of a word that is not in the dictionary the model reads `<unk>`, the baseline the "
+        "word.\n\n" + table(header, rows)
     )
 
 
