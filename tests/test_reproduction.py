@@ -20,7 +20,7 @@ from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
 from reproduction.evidence import count_numbers, differences
-from reproduction.findings import all_findings, verdict
+from reproduction.findings import all_findings, lies_lower, verdict
 from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
 from reproduction.page import write_page
@@ -472,6 +472,31 @@ def test_curves_whose_intervals_overlap_decide_nothing() -> None:
                     row[f"{metric}_low"], row[f"{metric}_high"] = 0.0, 100.0
     found = verdicts(evidence)
     assert [word for claim, word in found.items() if "BLEU more" in claim] == ["undecided"] * 3
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "lower"),
+    [
+        ((5, 5), (9, 9), True),
+        ((9, 9), (5, 5), False),
+        ((5, 5.1), (5.2, 5), None),  # within their intervals
+        ((1, 9.5), (9, 9), True),  # at one point clearly, at the other within the intervals
+        ((1, 9), (9, 5), None),  # there one, here the other
+        ((7, 8.9, 8.9), (9, 8, 8), True),
+        ((7.9, 8.9, 8.9), (9, 8, 8), None),  # clear at one point, but not the one the mean follows
+    ],
+)
+def test_which_of_two_curves_lies_lower(
+    one: tuple[float, ...], other: tuple[float, ...], lower: bool | None
+) -> None:
+    curves = [
+        [
+            {"ablated": n + 1, "bleu": value, "bleu_low": value - 0.5, "bleu_high": value + 0.5}
+            for n, value in enumerate(values)
+        ]
+        for values in (one, other)
+    ]
+    assert lies_lower(*curves, "bleu") is lower
 
 
 def test_differences_ignore_how_long_it_took() -> None:

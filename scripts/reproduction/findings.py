@@ -10,6 +10,8 @@ from typing import Any
 
 Evidence = dict[str, Any]
 FIRST = "A"
+# A share of neurons where a curve has only begun to fall.
+EARLY = 0.05
 
 
 @dataclass(frozen=True)
@@ -175,36 +177,53 @@ def _gap(model: Evidence, part: str, ranking: str) -> float:
     return top - bottom if model["is_lm"] else bottom - top
 
 
-def _apart(one: Sequence[Evidence], other: Sequence[Evidence], metric: str) -> bool:
-    """Whether the 95% intervals of two curves are apart at one point at least."""
+def lies_lower(one: Sequence[Evidence], other: Sequence[Evidence], metric: str) -> bool | None:
+    """Whether the first of two curves lies lower on average.
+
+    None where that cannot be told: their 95% intervals overlap at every point, or are apart at one
+    point one way and at another the other way, or the other way than the means.
+    """
     low, high = f"{metric}_low", f"{metric}_high"
-    return any(
-        left[high] < right[low] or right[high] < left[low]
+    ways = {
+        left[high] < right[low]
         for left, right in zip(one, other, strict=True)
-    )
+        if left[high] < right[low] or right[high] < left[low]
+    }
+    lower = mean_over_curve(one, metric) < mean_over_curve(other, metric)
+    return lower if ways == {lower} else None
 
 
 def _hurts_more(model: Evidence, part: str, ranking: str) -> bool | None:
-    """Whether the top hurts more than the bottom; None where their intervals always overlap."""
+    """Whether the top hurts more than the bottom; None where it cannot be told."""
     top, bottom = (curve(model, part, ranking, order) for order in ("top", "bottom"))
-    apart = _apart(top, bottom, "perplexity" if model["is_lm"] else "bleu")
-    return _gap(model, part, ranking) > 0 if apart else None
+    if model["is_lm"]:
+        return lies_lower(bottom, top, "perplexity")
+    return lies_lower(top, bottom, "bleu")
 
 
 def _common_neurons(key: str, claim: str, models: Evidence, measured: str) -> Finding:
     """Top against bottom of the cross-model ranking, in each model."""
-    gaps = {
-        f"{name} {part}": _gap(model, part, "cross-model")
-        for name, model in models.items()
-        for part in model["sweeps"]
-    }
-    text = f"{measured} from the top than from the bottom, mean over the curve: "
-    cases = [
-        _hurts_more(model, part, "cross-model")
-        for model in models.values()
-        for part in model["sweeps"]
-    ]
-    return Finding(key, claim, verdict(cases), text + _listed(gaps, "+.2f"))
+    which = [(name, part) for name, model in models.items() for part in model["sweeps"]]
+    gaps = {f"{name} {part}": _gap(models[name], part, "cross-model") for name, part in which}
+    early = [_early_gap(models[name], part, "cross-model") for name, part in which]
+    text = (
+        f"{measured} from the top than from the bottom, mean over the curve: "
+        f"{_listed(gaps, '+.2f')}; without {EARLY:.0%} the top is the worse one in "
+        f"{sum(gap > 0 for gap in early)} of {len(early)}"
+    )
+    cases = [_hurts_more(models[name], part, "cross-model") for name, part in which]
+    return Finding(key, claim, verdict(cases), text)
+
+
+def _early_gap(model: Evidence, part: str, ranking: str) -> float:
+    """How much more the top hurts than the bottom where few neurons are gone."""
+    metric = "perplexity" if model["is_lm"] else "bleu"
+    top, bottom = (
+        at_share([row for row in curve(model, part, ranking, order) if row["ablated"]], EARLY)
+        for order in ("top", "bottom")
+    )
+    gap = bottom[metric] - top[metric]
+    return -gap if model["is_lm"] else gap
 
 
 def _top_beats_bottom(evidence: Evidence) -> Finding:
@@ -288,11 +307,10 @@ def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
         tops = {task: curve(model, FIRST, task, "top") for task in ("sem", "pos")}
         means = {task: mean_over_curve(rows, "bleu") for task, rows in tops.items()}
         at = {task: at_share(rows, 0.2) for task, rows in tops.items()}
-        apart = _apart(tops["sem"], tops["pos"], "bleu")
         yield Finding(
             "linguistic",
             "Neurons of semantic tags hurt BLEU more than those of parts of speech",
-            verdict([means["sem"] < means["pos"] if apart else None]),
+            verdict([lies_lower(tops["sem"], tops["pos"], "bleu")]),
             f"{name}, BLEU from the top, mean over the curve: sem {means['sem']:.2f}, pos "
             f"{means['pos']:.2f}; without {100 * at['sem']['share']:.0f}%: "
             + ", ".join(

@@ -92,8 +92,9 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
     ).replace("---:", "---")
     yield (
         "\nOf curves the mean over the points counts, in each model; a case is undecided where the "
-        "95% intervals overlap at every point. The other verdicts are plain comparisons. All of it "
-        "is one run with one seed a model: a yes is a tendency, not a proof."
+        "95% intervals overlap at every point, or do not at points that contradict one another or "
+        "the mean. The other verdicts are plain comparisons. All of it is one run with one seed a "
+        "model: a yes is a tendency, not a proof."
     )
 
 
