@@ -524,6 +524,13 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
         if line.startswith("!["):
             assert (tmp_path / line.split("](")[1].rstrip(")")).is_file()
     assert "/somewhere/" not in text
+    assert "paper-reading.md" not in text
+
+
+def test_what_was_written_by_hand_is_linked(tmp_path: Path) -> None:
+    (tmp_path / "paper-reading.md").write_text("Why.\n", encoding="utf-8")
+    write_page(toy.evidence(), [], tmp_path, tmp_path / "paper.md", "the command")
+    assert "(paper-reading.md)" in (tmp_path / "paper.md").read_text(encoding="utf-8")
 
 
 def test_accuracy_of_a_tagger() -> None:

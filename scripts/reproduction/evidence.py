@@ -276,12 +276,13 @@ def _position_places(layout: Layout, model: Model) -> list[Evidence]:
 
 
 def _heatmap(path: Path) -> Evidence:
-    """Sentences with a neuron's highest and lowest activations."""
+    """Sentences with a neuron's highest and lowest activations, each once."""
     card = _json(path)["card"]
+    found = {tuple(one["words"]): one["values"] for one in (*card["highest"], *card["lowest"])}
     sentences = [
-        {"words": one["words"], "values": [round(value, 3) for value in one["values"]]}
-        for one in (*card["highest"], *card["lowest"])
-        if len(one["words"]) <= LONGEST
+        {"words": list(words), "values": [round(value, 3) for value in values]}
+        for words, values in found.items()
+        if len(words) <= LONGEST
     ]
     return {"neuron": card["name"], "sentences": sentences}
 

@@ -34,7 +34,7 @@ def write_page(
         evidence: of `evidence.collect`.
         notes: what differs from the paper.
         run: folder of the run, whose pictures are copied.
-        page: the Markdown file.
+        page: the Markdown file; what was written by hand in ``…-reading.md`` beside it is linked.
         command: that made the run.
     """
     pictures = page.with_suffix("")
@@ -51,6 +51,7 @@ def write_page(
     lines = [
         *_head(evidence, notes, published["source"], command),
         *_findings(findings),
+        *_reading(page),
         *_data(evidence),
         *_taggers(evidence),
     ]
@@ -96,6 +97,13 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
         "the mean. The other verdicts are plain comparisons. All of it is one run with one seed a "
         "model: a yes is a tendency, not a proof."
     )
+
+
+def _reading(page: Path) -> Iterator[str]:
+    """A link to what was written by hand about the findings, if somebody did."""
+    reading = page.with_name(f"{page.stem}-reading.md")
+    if reading.exists():
+        yield f"\nWhat was tried where a finding does not hold: [{reading.name}]({reading.name})."
 
 
 def _data(evidence: Evidence) -> Iterator[str]:
