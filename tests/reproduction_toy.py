@@ -78,7 +78,7 @@ def model(is_lm: bool) -> Evidence:
         },
         "sweeps": {
             part: {
-                "signature": "sweep:toy",
+                "signature": "sweep:toy|points:cross-model.top.1,cross-model.top.2|value:0",
                 "rows": [dict(row) for row in rows if row["ranking"] in kept],
             }
             for part, kept in (("A", lost), ("B", ["cross-model"]))

@@ -520,6 +520,7 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
     assert "Toys are small." in text
     assert "<script>" not in text
     assert "&lt;script>" in text
+    assert "`sweep:toy|points:2|value:0`" in text
     for line in text.splitlines():  # a picture that is named is there
         if line.startswith("!["):
             assert (tmp_path / line.split("](")[1].rstrip(")")).is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -207,7 +208,12 @@ def _account(evidence: Evidence) -> Iterator[str]:
         for task, probe in model["probes"].items():
             yield f"- {name} {task}: `{probe['signature']}`"
         for part, sweep in model["sweeps"].items():
-            yield f"- {name} {part}: `{sweep['signature']}`"
+            yield f"- {name} {part}: `{_points_counted(sweep['signature'])}`"
+
+
+def _points_counted(signature: str) -> str:
+    """Without the list of all points, which the tables show."""
+    return re.sub(r"points:([^|]*)", lambda found: f"points:{found[1].count(',') + 1}", signature)
 
 
 def _shortened(word: str) -> str:
