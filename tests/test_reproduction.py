@@ -20,7 +20,8 @@ from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
 from reproduction.evidence import count_numbers, differences
-from reproduction.findings import all_findings, lies_lower, verdict
+from reproduction.evidence_views import lies_lower
+from reproduction.findings import all_findings, verdict
 from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
 from reproduction.page import write_page

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_neuron_plugin.sweeps.plot import plot_sweep
-from reproduction.findings import FIRST, curve, language_models, translation_models
+from reproduction.evidence_views import curve, language_models, translation_models
+from reproduction.findings import FIRST
 from reproduction.markdown import Section, table
 
 Evidence = dict[str, Any]

@@ -8,7 +8,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from reproduction.findings import kept, language_models, ranked_probes, shares, translation_models
+from reproduction.evidence_views import (
+    kept,
+    language_models,
+    ranked_probes,
+    shares,
+    translation_models,
+)
 from reproduction.heatmap import draw_sentences
 from reproduction.markdown import Section, code, table
 

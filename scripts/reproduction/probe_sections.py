@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reproduction.findings import kept, ranked_probes, shares
+from reproduction.evidence_views import kept, ranked_probes, shares
 from reproduction.markdown import Section, table
 
 Evidence = dict[str, Any]

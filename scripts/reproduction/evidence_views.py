@@ -1,0 +1,75 @@
+"""What the page and its findings ask of the evidence: curves, probes, kinds of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+from statistics import fmean
+from typing import Any
+
+Evidence = dict[str, Any]
+
+
+def curve(model: Evidence, part: str, ranking: str, order: str) -> list[Evidence]:
+    """Rows of one curve, the unablated model first."""
+    return [
+        row
+        for row in model["sweeps"][part]["rows"]
+        if row["ranking"] == ranking and row["order"] == order
+    ]
+
+
+def mean_over_curve(rows: Sequence[Evidence], metric: str) -> float:
+    """Mean over the points at which something is ablated; perplexity as its logarithm, in bits.
+
+    Perplexity itself explodes where half the neurons are gone, and that point would decide alone.
+    """
+    values = [row[metric] for row in rows if row["ablated"]]
+    return fmean(map(log2, values) if metric == "perplexity" else values)
+
+
+def at_share(rows: Sequence[Evidence], share: float) -> Evidence:
+    """The row next to a share of neurons."""
+    return min(rows, key=lambda row: abs(row["share"] - share))
+
+
+def lies_lower(one: Sequence[Evidence], other: Sequence[Evidence], metric: str) -> bool | None:
+    """Whether the first of two curves lies lower on average.
+
+    None where that cannot be told: their 95% intervals overlap at every point, or are apart at one
+    point one way and at another the other way, or the other way than the means.
+    """
+    low, high = f"{metric}_low", f"{metric}_high"
+    ways = {
+        left[high] < right[low]
+        for left, right in zip(one, other, strict=True)
+        if left[high] < right[low] or right[high] < left[low]
+    }
+    lower = mean_over_curve(one, metric) < mean_over_curve(other, metric)
+    return lower if ways == {lower} else None
+
+
+def kept(probe: Evidence, share: str, order: str, how: str) -> float:
+    """Accuracy with a share of the neurons, ``mask`` or ``retrain``, in percent."""
+    return next(
+        100 * row[how]
+        for row in probe["ablation"]
+        if row["share"] == share and row["order"] == order
+    )
+
+
+def shares(probe: Evidence) -> list[str]:
+    return list(dict.fromkeys(row["share"] for row in probe["ablation"] if row["share"] != "all"))
+
+
+def ranked_probes(model: Evidence) -> dict[str, Evidence]:
+    """Probes of the tagged tasks and of position, on the models' own text."""
+    return {name: model["probes"][name] for name in (*model["tasks"], "position")}
+
+
+def translation_models(evidence: Evidence) -> dict[str, Evidence]:
+    return {name: one for name, one in evidence["models"].items() if not one["is_lm"]}
+
+
+def language_models(evidence: Evidence) -> dict[str, Evidence]:
+    return {name: one for name, one in evidence["models"].items() if one["is_lm"]}
