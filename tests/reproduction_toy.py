@@ -43,9 +43,21 @@ def curve(ranking: str, metric: str, top: float, bottom: float) -> list[Evidence
                 f"{metric}_high": value + 0.4,
             }
             if metric == "bleu":
-                row["length_ratio"] = 1.0
+                row["length_ratio"], row["loss"] = 1.0, 4.0 + lost * ablated / 8
             rows.append(row)
     return rows
+
+
+def cell(penalty: float, gap: float) -> Evidence:
+    """A cell of the λ grid."""
+    return {
+        "l1": penalty,
+        "l2": penalty,
+        "accuracy": 0.8,
+        "top": 0.2 + gap,
+        "bottom": 0.2,
+        "top_minus_bottom": gap,
+    }
 
 
 def model(is_lm: bool) -> Evidence:
@@ -98,12 +110,32 @@ def model(is_lm: bool) -> Evidence:
             "first": [],
         },
         "position": [
-            {"neuron": n, "cross-model": n + 1, "variance": 30, "mean-distance": 20}
+            {
+                "neuron": n,
+                "explained": 0.6,
+                "cross-model": n + 1,
+                "variance": 30,
+                "mean-distance": 20,
+            }
             for n in range(5)
         ],
         "heatmap": {
             "neuron": "encoder.layers.0:1",
             "sentences": [{"words": ["$a_1$", "."], "values": [-0.5, 0.25]}],
+        },
+        "grid": {"cells": [cell(0, 0.1), cell(1e-5, 0.5 if is_lm else 0.4)]},
+        "label_words": {
+            task: [
+                {
+                    "label": "L0",
+                    "neuron": "encoder.layers.0:1",
+                    "side": "highest",
+                    "words": ["|", "<b>", "c", "d", "e", "f", "g", "h"],
+                    "of_label": 7,
+                    "chance": 0.2,
+                }
+            ]
+            for task in ("pos", "sem")
         },
         "top_words": {
             "cross-model": [

@@ -19,9 +19,10 @@ from reproduce_paper import plan
 from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
-from reproduction.evidence import count_numbers, differences
+from reproduction.evidence import count_numbers, differences, digest
 from reproduction.evidence_views import lies_lower
-from reproduction.findings import all_findings, verdict
+from reproduction.finding import verdict
+from reproduction.findings import all_findings
 from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
 from reproduction.page import write_page
@@ -443,9 +444,41 @@ def _rankings_alike(evidence: toy.Evidence) -> None:
         model["overlap"]["share"][0] = [1.0, 0.5, 0.5]
 
 
+def _penalty_costs(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        model["grid"]["cells"][1]["accuracy"] -= 0.02
+
+
+def _penalty_does_nothing(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        model["grid"]["cells"][1]["top_minus_bottom"] = 0.1
+
+
+def _no_neuron_follows(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        for entry in model["position"]:
+            entry["explained"] = 0.4
+
+
+def _words_of_other_labels(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        for labels in model["label_words"].values():
+            labels[0]["of_label"] = 5
+
+
+def _none_shared(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        model["shared"]["by_number_of_labels"] = [10, 30]
+
+
 @pytest.mark.parametrize(
     ("change", "key"),
     [
+        (_penalty_costs, "With λ1 = λ2 = 1e-5"),
+        (_penalty_does_nothing, "With λ1 = λ2 = 1e-5"),
+        (_no_neuron_follows, "A single neuron follows"),
+        (_words_of_other_labels, "Neurons are found that answer"),
+        (_none_shared, "Some neurons are shared"),
         (lambda e: _swap_orders(e, "cross-model"), "Ablating the cross-model top"),
         (lambda e: _swap_orders(e, "cross-model"), "Cross-model beats variance"),
         (lambda e: _swap_orders(e, "cross-model"), "In language models perplexity"),
@@ -462,6 +495,21 @@ def test_a_finding_that_does_not_hold_is_a_no(change: object, key: str) -> None:
     change(evidence)  # type: ignore[operator]
     found = [word for claim, word in verdicts(evidence).items() if claim.startswith(key)]
     assert found == ["no"]
+
+
+def test_the_loss_is_told_where_it_was_measured() -> None:
+    evidence = toy.evidence()
+
+    def told() -> list[str]:
+        return [
+            one.claim for one in all_findings(evidence) if "loss of the references" in one.figures
+        ]
+
+    assert len(told()) == 4
+    for sweep in evidence["models"]["en-de"]["sweeps"].values():
+        for row in sweep["rows"]:
+            del row["loss"]
+    assert told() == []
 
 
 def test_curves_whose_intervals_overlap_decide_nothing() -> None:
@@ -529,10 +577,32 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
     assert "paper-reading.md" not in text
 
 
-def test_what_was_written_by_hand_is_linked(tmp_path: Path) -> None:
-    (tmp_path / "paper-reading.md").write_text("Why.\n", encoding="utf-8")
-    write_page(toy.evidence(), [], tmp_path, tmp_path / "paper.md", "the command")
-    assert "(paper-reading.md)" in (tmp_path / "paper.md").read_text(encoding="utf-8")
+READING = """# What was tried
+
+<!-- evidence: {evidence} -->
+## Cross-model against variance: by BLEU
+
+<!-- why: methods -->
+Short sentences,
+it seems.
+
+And more.
+"""
+
+
+@pytest.mark.parametrize("same_run", [True, False])
+def test_reasons_written_by_hand_are_shown_with_their_run(same_run: bool, tmp_path: Path) -> None:
+    evidence = toy.evidence()
+    about = digest(evidence) if same_run else "0123456789ab"
+    written(tmp_path / "paper-reading.md", READING.format(evidence=about))
+    write_page(evidence, [], tmp_path, tmp_path / "paper.md", "the command")
+    text = (tmp_path / "paper.md").read_text(encoding="utf-8")
+    assert "(paper-reading.md)" in text
+    heading = "cross-model-against-variance-by-bleu"
+    why = f"*Why:* Short sentences, it seems. ([more](paper-reading.md#{heading}))"
+    section = text.split("## Cross-model correlation against variance")[1].split("\n## ")[0]
+    assert (why in section) is same_run
+    assert ("run of other figures, 0123456789ab" in text) is not same_run
 
 
 def test_accuracy_of_a_tagger() -> None:

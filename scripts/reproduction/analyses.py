@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 
+from reproduction.chosen_neurons import draw_first_neuron, write_label_words
 from reproduction.layout import FIRST, PROPERTIES, SPLITS, Layout, Model
-from reproduction.runner import BIN, Step, StepError
+from reproduction.runner import Step
 
 # The paper's shares of neurons to keep, with random labels for comparison.
 TABLES = ("--ablate", "10,15,20", "--control-tasks", "1")
@@ -88,7 +88,7 @@ def _probe(layout: Layout, model: Model) -> list[Step]:
             train, test = (layout.tags(model.language, text, task, split) for split in SPLITS)
             labels = ("--labels", train, "--test-labels", test)
             steps.append(_one_probe(layout, model, name, text, labels, given, kind))
-    if config.grid and not model.is_lm:
+    if config.grid:
         task = next(iter(layout.tasks(model.language)))
         train, test = (layout.tags(model.language, "auto", task, split) for split in SPLITS)
         given = [
@@ -216,37 +216,31 @@ def _analyse(layout: Layout, model: Model) -> list[Step]:
                 (ranking,),
             )
         )
-    ranking = model.ranking(FIRST, "position-F")
-    folder = f"analyses/neuron.{model.name}"
-    steps.append(
-        Step(
-            f"analyse.neuron.{model.name}",
-            "analyse",
-            f"{folder}/analysis.json",
-            partial(draw_first_neuron, layout, ranking, train, folder),
-            needs=(ranking,),
-            seconds=layout.seconds("analyse"),
-            folder=folder,
+    known_later = [(f"neuron.{model.name}", "position-F", draw_first_neuron)]
+    known_later += [
+        (f"label-words.{model.name}.{task}", task, write_label_words)
+        for task in layout.tasks(model.language)
+    ]
+    for name, method, draw in known_later:
+        ranking, folder = model.ranking(FIRST, method), f"analyses/{name}"
+        steps.append(
+            _of_ranking(layout, name, partial(draw, layout, ranking, train, folder), ranking)
         )
-    )
     return steps
 
 
-def draw_first_neuron(layout: Layout, ranking: str, store: str, folder: str) -> None:
-    """The picture of a ranking's first neuron, over sentences."""
-    text = (layout.folder / ranking).read_text(encoding="utf-8")
-    neuron = str(json.loads(text)["neurons"][0])
-    command = [str(BIN / "fairseq-neuron-analyze"), "neuron", neuron, "--acts", store]
-    log = layout.folder / "logs" / f"{folder.replace('/', '.')}.log"
-    with open(log, "w", encoding="utf-8") as stream:
-        done = subprocess.run(
-            [*command, "--output-dir", folder],
-            cwd=layout.folder,
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-        )
-    if done.returncode:
-        raise StepError(f"{folder} ended with {done.returncode}; see {log}")
+def _of_ranking(layout: Layout, name: str, do: Callable[[], None], ranking: str) -> Step:
+    """An analysis of neurons that are known only once the ranking is there."""
+    folder = f"analyses/{name}"
+    return Step(
+        f"analyse.{name}",
+        "analyse",
+        f"{folder}/analysis.json",
+        do,
+        needs=(ranking,),
+        seconds=layout.seconds("analyse"),
+        folder=folder,
+    )
 
 
 def _compare_kinds(layout: Layout) -> list[Step]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from reproduction.config import ConfigError, Corpus
 
@@ -24,6 +26,11 @@ def read_lines(path: Path) -> list[str]:
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "rt", encoding="utf-8", newline="\n") as stream:
         return [line.rstrip("\n") for line in stream]
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of the run holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from fairseq_neuron_plugin.sweeps.plot import plot_sweep
-from reproduction.evidence_views import curve, language_models, translation_models
-from reproduction.findings import FIRST
+from reproduction.evidence_views import curve, has_loss, language_models, translation_models
+from reproduction.layout import FIRST
 from reproduction.markdown import Section, table
 
 Evidence = dict[str, Any]
 ORDERS = ("top", "bottom")
 SINGLE_MODEL = ("cross-model", "variance", "mean-distance")
+LOSS = (
+    "The same by the loss of the references, teacher-forced, which knows no length (bits a symbol):"
+)
 
 
 def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
@@ -32,17 +35,17 @@ def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
     yield Section(
         "cross_model",
         "Translation without its cross-model neurons",
-        list(_figures(translation, common, "bleu", pictures / "figure4")),
+        list(_translations(translation, common, pictures / "figure4")),
     )
     yield Section(
         "methods",
         "Cross-model correlation against variance and distance from the mean",
-        list(_figures(translation, single, "bleu", pictures / "figure5")),
+        list(_translations(translation, single, pictures / "figure5")),
     )
     yield Section(
         "linguistic",
         "Translation without the neurons of a linguistic task",
-        list(_figures(translation, tasks, "bleu", pictures / "figure7")),
+        list(_translations(translation, tasks, pictures / "figure7")),
     )
     yield Section(
         "language_model",
@@ -55,14 +58,30 @@ def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
     )
 
 
+def _translations(
+    models: Evidence, curves: dict[str, dict[str, tuple[str, str]]], path: Path
+) -> Iterator[str]:
+    """By BLEU, with pictures, and by the loss, where it was measured."""
+    yield from _figures(models, curves, "bleu", path)
+    if has_loss(models):
+        yield LOSS
+        for name, model in models.items():
+            yield name + _table(_rows(model, curves[name]), "loss")
+
+
+def _rows(model: Evidence, curves: dict[str, tuple[str, str]]) -> dict[str, list[Evidence]]:
+    """The rows of each curve, top and bottom, by the name that it is shown under."""
+    return {
+        shown: [row for order in ORDERS for row in curve(model, part, ranking, order)]
+        for shown, (part, ranking) in curves.items()
+    }
+
+
 def _figures(
     models: Evidence, curves: dict[str, dict[str, tuple[str, str]]], metric: str, path: Path
 ) -> Iterator[str]:
     for name, model in models.items():
-        found = {
-            shown: [row for order in ORDERS for row in curve(model, part, ranking, order)]
-            for shown, (part, ranking) in curves[name].items()
-        }
+        found = _rows(model, curves[name])
         rows = [{**row, "ranking": shown} for shown, some in found.items() for row in some]
         path.parent.mkdir(parents=True, exist_ok=True)
         picture = path.with_name(f"{path.name}.{name}.png")
@@ -98,6 +117,8 @@ def _table(curves: dict[str, list[Evidence]], metric: str) -> str:
 
 
 def _cell(row: Evidence, metric: str) -> str:
+    if metric == "loss":
+        return f"{row[metric]:.2f}"
     digits = 1 if row[metric] < 1000 else 0
     text = f"{row[metric]:.{digits}f}"
     if row.get(f"{metric}_low") is not None:

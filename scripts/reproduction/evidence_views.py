@@ -28,6 +28,12 @@ def mean_over_curve(rows: Sequence[Evidence], metric: str) -> float:
     return fmean(map(log2, values) if metric == "perplexity" else values)
 
 
+def has_loss(models: dict[str, Evidence]) -> bool:
+    """Whether the sweeps of these models also measured the loss of the references."""
+    sweeps = [sweep for model in models.values() for sweep in model["sweeps"].values()]
+    return bool(sweeps) and all("loss" in row for sweep in sweeps for row in sweep["rows"])
+
+
 def at_share(rows: Sequence[Evidence], share: float) -> Evidence:
     """The row next to a share of neurons."""
     return min(rows, key=lambda row: abs(row["share"] - share))
@@ -65,6 +71,16 @@ def shares(probe: Evidence) -> list[str]:
 def ranked_probes(model: Evidence) -> dict[str, Evidence]:
     """Probes of the tagged tasks and of position, on the models' own text."""
     return {name: model["probes"][name] for name in (*model["tasks"], "position")}
+
+
+def grid_gaps(models: dict[str, Evidence]) -> dict[tuple[float, float], float]:
+    """Points between top and bottom neurons in each cell of the λ grids, mean over the models."""
+    found: dict[tuple[float, float], list[float]] = {}
+    for model in models.values():
+        for cell in model.get("grid", {}).get("cells", ()):
+            gap = 100 * cell["top_minus_bottom"]
+            found.setdefault((cell["l1"], cell["l2"]), []).append(gap)
+    return {cell: fmean(gaps) for cell, gaps in found.items()}
 
 
 def translation_models(evidence: Evidence) -> dict[str, Evidence]:

@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from reproduction.evidence_views import (
+    grid_gaps,
     kept,
     language_models,
     ranked_probes,
@@ -20,6 +21,7 @@ from reproduction.markdown import Section, code, table
 
 Evidence = dict[str, Any]
 MOST_LABELS = 80  # that a picture can show
+MOST_LABEL_WORDS = 16  # labels of a task whose first neuron's words are shown
 
 
 def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[Section]:
@@ -32,7 +34,11 @@ def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[S
     yield Section("shared", "Shared neurons", list(_shared(models)))
     yield Section("overlap", "Overlap of the rankings", list(_overlap(models)))
     yield Section("position", "Position in the cross-model ranking", [_position(models)])
-    yield Section("kinds", "Translation against language model", [_kinds(evidence)])
+    yield Section(
+        "kinds",
+        "Translation against language model",
+        [_kinds(evidence), *_kinds_along_grid(evidence)],
+    )
 
 
 def _words(models: Evidence) -> Iterator[str]:
@@ -48,6 +54,24 @@ def _words(models: Evidence) -> Iterator[str]:
             ]
             header = ["neuron", "highest", "lowest", "variance explained by the word, %"]
             yield f"{name}, first neurons by {ranking}:\n\n{table(header, rows)}"
+    yield (
+        "The first neuron of each label (the most frequent ones), the words that drive it the way "
+        "its weight points, and how many of them have the label more often than any other:"
+    )
+    for name, model in models.items():
+        for task, labels in model["label_words"].items():
+            rows = [
+                [
+                    code(one["label"]),
+                    f"{one['neuron']} {one['side']}",
+                    " ".join(code(word) for word in one["words"]),
+                    f"{one['of_label']} of {len(one['words'])}",
+                    100 * one["chance"],
+                ]
+                for one in labels[:MOST_LABEL_WORDS]
+            ]
+            header = ["label", "neuron", "words", "of the label", "of all words, %"]
+            yield f"{name}, {task}:\n\n{table(header, rows)}"
 
 
 def _heatmaps(models: Evidence, pictures: Path) -> Iterator[str]:
@@ -125,11 +149,13 @@ def _position(models: Evidence) -> str:
             f"{name} {entry['neuron']}",
             *(entry[ranking] for ranking in ("cross-model", "variance", "mean-distance")),
             model["neurons"],
+            100 * entry["explained"],
         ]
         for name, model in models.items()
         for entry in model["position"]
     ]
     header = ["model, neuron", "place: cross-model", "variance", "mean distance", "of"]
+    header.append("variance explained by the position, %")
     return (
         "The five neurons that know most of the position (F statistic of first, middle and last "
         "third), and their places in the rankings. How far the first tenths of the rankings by "
@@ -157,3 +183,22 @@ def _kinds(evidence: Evidence) -> str:
             rows.append([f"{kind}, {share} kept", gaps["mask"], gaps["retrain"]])
     header = ["models", "masked: top less bottom, points", "retrained"]
     return "Mean over the tagged tasks and position.\n\n" + table(header, rows)
+
+
+def _kinds_along_grid(evidence: Evidence) -> Iterator[str]:
+    """The same for other strengths of the penalty, where both kinds of models have a grid."""
+    translation, language = (
+        grid_gaps(models) for models in (translation_models(evidence), language_models(evidence))
+    )
+    rows = [
+        [f"{l1:g}, {l2:g}", gap, language[l1, l2]]
+        for (l1, l2), gap in translation.items()
+        if (l1, l2) in language
+    ]
+    if rows:
+        header = ["λ1, λ2", "translation models", "language models"]
+        yield (
+            "By the strength of the penalty: top less bottom 20%, masked, in points, of the first "
+            "task, on the held-out part of the grids, mean over the models:"
+            "\n\n" + table(header, rows)
+        )

@@ -12,10 +12,13 @@ from omegaconf import OmegaConf
 
 from reproduction.corpora import write_lines
 from reproduction.curve_sections import curve_sections
-from reproduction.findings import Finding, all_findings
+from reproduction.evidence import digest
+from reproduction.finding import Finding
+from reproduction.findings import all_findings
 from reproduction.markdown import Section, shrink, table
 from reproduction.neuron_sections import neuron_sections
 from reproduction.probe_sections import probe_sections
+from reproduction.reading import Reading, read_reading
 
 Evidence = dict[str, Any]
 PUBLISHED = Path(__file__).parent / "published.yaml"
@@ -35,7 +38,8 @@ def write_page(
         evidence: of `evidence.collect`.
         notes: what differs from the paper.
         run: folder of the run, whose pictures are copied.
-        page: the Markdown file; what was written by hand in ``…-reading.md`` beside it is linked.
+        page: the Markdown file; what was written by hand in ``…-reading.md`` beside it is linked,
+            and its reasons are shown if it is about this run, see `reading`.
         command: that made the run.
     """
     pictures = page.with_suffix("")
@@ -49,16 +53,18 @@ def write_page(
             *neuron_sections(evidence, run, pictures),
         )
     }
+    reading = read_reading(page)
+    reasons = reading if reading and reading.evidence == digest(evidence) else None
     lines = [
         *_head(evidence, notes, published["source"], command),
         *_findings(findings),
-        *_reading(page),
+        *_reading(reading, reasons),
         *_data(evidence),
         *_taggers(evidence),
     ]
     for key in ORDER:
         if key in sections:
-            lines += _section(sections[key], published.get(key, {}), findings)
+            lines += _section(sections[key], published.get(key, {}), findings, reasons)
     lines += _account(evidence)
     for picture in pictures.glob("*.png"):
         shrink(picture)
@@ -79,7 +85,7 @@ def _head(evidence: Evidence, notes: Sequence[str], source: str, command: str) -
     yield (
         f"Seed {evidence['seed']} (models {', '.join(evidence['parts'])}: {evidence['seed']} and "
         f"the following); {shown}. The steps took {seconds / 60:.0f} minutes, one after another; "
-        "they ran side by side."
+        f"they ran side by side. Digest of all figures: {digest(evidence)}."
     )
     yield "\nWhat differs from the paper:\n"
     yield from (f"- {note}" for note in notes)
@@ -100,11 +106,12 @@ def _findings(findings: Sequence[Finding]) -> Iterator[str]:
     )
 
 
-def _reading(page: Path) -> Iterator[str]:
+def _reading(reading: Reading | None, reasons: Reading | None) -> Iterator[str]:
     """A link to what was written by hand about the findings, if somebody did."""
-    reading = page.with_name(f"{page.stem}-reading.md")
-    if reading.exists():
-        yield f"\nWhat was tried where a finding does not hold: [{reading.name}]({reading.name})."
+    if reading is not None:
+        link = f"[{reading.name}]({reading.link()})"
+        other = f" (about a run of other figures, {reading.evidence or 'it does not say which'})"
+        yield (f"\nWhat was tried where a finding does not hold: {link}{'' if reasons else other}.")
 
 
 def _data(evidence: Evidence) -> Iterator[str]:
@@ -172,7 +179,10 @@ def _taggers(evidence: Evidence) -> Iterator[str]:
 
 
 def _section(
-    section: Section, published: dict[str, Any], findings: Sequence[Finding]
+    section: Section,
+    published: dict[str, Any],
+    findings: Sequence[Finding],
+    reading: Reading | None,
 ) -> Iterator[str]:
     item = published.get("item")
     yield f"\n## {section.title}{f' ({item})' if item else ''}\n"
@@ -183,6 +193,9 @@ def _section(
     for finding in findings:
         if finding.key == section.key:
             yield f"*Here:* {finding.claim}: **{finding.verdict}**.\n"
+    if reading and section.key in reading.reasons:
+        reason, heading = reading.reasons[section.key]
+        yield f"*Why:* {reason} ([more]({reading.link(heading)}))\n"
     for part in section.body:
         yield f"{part}\n"
 

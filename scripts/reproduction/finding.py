@@ -1,0 +1,44 @@
+"""A claim of the paper, and whether it holds in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+NOT_ASKED = "not asked"  # the verdict on no case at all
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One claim of the paper, and whether it holds here.
+
+    Attributes:
+        key: of the section of the page, see published.yaml.
+        claim: in a few words.
+        verdict: ``yes``, ``no``, ``in part (2 of 3)``, or ``undecided``.
+        figures: what it rests on.
+    """
+
+    key: str
+    claim: str
+    verdict: str
+    figures: str
+
+
+def verdict(cases: Sequence[bool | None]) -> str:
+    """``yes`` if all cases hold, ``no`` if none does; None is a case that cannot be told."""
+    if not cases:
+        return NOT_ASKED
+    told = [case for case in cases if case is not None]
+    if not told:
+        return "undecided"
+    held = sum(told)
+    if len(told) == len(cases) and held in (0, len(cases)):
+        return "yes" if held else "no"
+    unclear = len(cases) - len(told)
+    rest = f", {unclear} undecided" if unclear else ""
+    return f"in part ({held} of {len(cases)}{rest})"
+
+
+def listed(values: dict[str, float], form: str) -> str:
+    return ", ".join(f"{name} {value:{form}}" for name, value in values.items())
