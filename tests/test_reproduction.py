@@ -1,8 +1,7 @@
-"""scripts/reproduce_paper.py: configuration, steps and page; not the long run."""
+"""scripts/reproduce_paper.py: configuration, data and steps; not the long run."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import sys
@@ -11,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import reproduction_toy as toy
+from reproduction_data import CONLLU, small, written
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
@@ -19,34 +18,11 @@ from reproduce_paper import plan
 from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
-from reproduction.evidence import count_numbers, differences, digest
-from reproduction.evidence_views import lies_lower
-from reproduction.finding import verdict
-from reproduction.findings import all_findings
 from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
 from reproduction.layout import Layout
-from reproduction.page import write_page
 from reproduction.preparation import month_sentences, write_corpus, write_probe_texts
 from reproduction.runner import Journal, Runner, Step, StepError
 from reproduction.tagger import accuracy
-
-CONLLU = """# text = Don't stop
-1-2\tDon't\t_\t_\t_\t_\t_\t_\t_\t_
-1\tDo\tdo\tAUX\tVBP\tMood=Ind|Number=Sing|Person=2\t3\taux\t_\t_
-2\tn't\tnot\tPART\tRB\t_\t3\tadvmod\t_\t_
-3\t1 000\t_\tNUM\tCD\tNumType=Card\t0\troot\t_\t_
-
-1\tGo\tgo\tVERB\tVB\tVerbForm=Inf\t0\troot\t_\t_
-"""
-
-
-def written(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.suffix == ".gz":
-        path.write_bytes(gzip.compress(text.encode()))
-    else:
-        path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.mark.parametrize("name", ["small", "paper"])
@@ -170,24 +146,6 @@ def test_month_sentences() -> None:
     assert test == ["July", "I may"]
     train, test = month_sentences(["no", "month", "here"])
     assert train or test
-
-
-def small(tmp_path: Path) -> Layout:
-    """The small configuration over the toy's text."""
-    config = load_config("small")
-    del config.directions[1], config.languages["de"], config.languages["en"].tasks["sem"]
-    only = config.corpora["tatoeba"]
-    only.pairs, only.valid_pairs, only.test_pairs = 6, 2, 2
-    config.classifier.train_sentences, config.classifier.test_sentences = 3, 2
-    data = tmp_path / "data"
-    for split in ("train", "valid", "test"):
-        for kind in ("tok", "raw"):
-            for language in ("en", "de"):
-                lines = "\n".join(f"{language} {number % 15}" for number in range(30)) + "\n"
-                written(data / f"tatoeba_de_en/{split}.{kind}.{language}.gz", lines)
-    for split in ("train", "test"):
-        written(data / f"ud_en_ewt/en_ewt-ud-{split}.conllu.gz", CONLLU)
-    return Layout(config, data, tmp_path / "run")
 
 
 def test_texts_of_the_probes_are_training_text(tmp_path: Path) -> None:
@@ -377,232 +335,6 @@ def test_a_trial_has_every_kind_of_step_and_leaves_the_settings_alone(tmp_path: 
     assert trial.scale("train translation", config, cut) == pytest.approx(
         config.corpora["europarl"].pairs / trial.PAIRS * 20
     )
-
-
-@pytest.mark.parametrize(
-    ("cases", "word"),
-    [
-        ([True, True], "yes"),
-        ([False], "no"),
-        ([True, False, True], "in part (2 of 3)"),
-        ([True, None], "in part (1 of 2, 1 undecided)"),
-        ([None, None], "undecided"),
-        ([], "not asked"),
-    ],
-)
-def test_verdicts(cases: list[bool | None], word: str) -> None:
-    assert verdict(cases) == word
-
-
-def verdicts(evidence: toy.Evidence) -> dict[str, str]:
-    return {finding.claim: finding.verdict for finding in all_findings(evidence)}
-
-
-def test_all_findings_hold_in_a_toy_in_which_they_do() -> None:
-    assert set(verdicts(toy.evidence()).values()) == {"yes"}
-
-
-def _swap_orders(evidence: toy.Evidence, ranking: str) -> None:
-    other = {"top": "bottom", "bottom": "top"}
-    for model in evidence["models"].values():
-        for sweep in model["sweeps"].values():
-            for row in sweep["rows"]:
-                if row["ranking"] == ranking:
-                    row["order"] = other[row["order"]]
-
-
-def _worse_probes(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        for task in model["tasks"]:
-            model["probes"][task]["accuracy"] = 0.45
-
-
-def _open_focused(evidence: toy.Evidence) -> None:
-    for group in evidence["focus"]["en.pos"]["groups"]:
-        group["mean"] = 13 - group["mean"]
-
-
-def _kinds_swapped(evidence: toy.Evidence) -> None:
-    models = evidence["models"]
-    for name in ("pos", "sem", "position"):
-        one, other = (models[kind]["probes"][name] for kind in ("en-de", "lm.en"))
-        one["ablation"], other["ablation"] = other["ablation"], one["ablation"]
-
-
-def _position_last(evidence: toy.Evidence) -> None:
-    for entry in evidence["models"]["en-de"]["position"]:
-        entry["cross-model"] += 20
-
-
-def _pos_hurts_more(evidence: toy.Evidence) -> None:
-    for row in evidence["models"]["en-de"]["sweeps"]["A"]["rows"]:
-        row["ranking"] = {"pos": "sem", "sem": "pos"}.get(row["ranking"], row["ranking"])
-
-
-def _rankings_alike(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        model["overlap"]["share"][0] = [1.0, 0.5, 0.5]
-
-
-def _penalty_costs(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        model["grid"]["cells"][1]["accuracy"] -= 0.02
-
-
-def _penalty_does_nothing(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        model["grid"]["cells"][1]["top_minus_bottom"] = 0.1
-
-
-def _no_neuron_follows(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        for entry in model["position"]:
-            entry["explained"] = 0.4
-
-
-def _words_of_other_labels(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        for labels in model["label_words"].values():
-            labels[0]["of_label"] = 5
-
-
-def _none_shared(evidence: toy.Evidence) -> None:
-    for model in evidence["models"].values():
-        model["shared"]["by_number_of_labels"] = [10, 30]
-
-
-@pytest.mark.parametrize(
-    ("change", "key"),
-    [
-        (_penalty_costs, "With λ1 = λ2 = 1e-5"),
-        (_penalty_does_nothing, "With λ1 = λ2 = 1e-5"),
-        (_no_neuron_follows, "A single neuron follows"),
-        (_words_of_other_labels, "Neurons are found that answer"),
-        (_none_shared, "Some neurons are shared"),
-        (lambda e: _swap_orders(e, "cross-model"), "Ablating the cross-model top"),
-        (lambda e: _swap_orders(e, "cross-model"), "Cross-model beats variance"),
-        (lambda e: _swap_orders(e, "cross-model"), "In language models perplexity"),
-        (_worse_probes, "Classifiers beat the majority"),
-        (_open_focused, "Closed classes are focused"),
-        (_kinds_swapped, "Translation models are more distributed"),
-        (_position_last, "Position neurons stand on top"),
-        (_pos_hurts_more, "Neurons of semantic tags hurt"),
-        (_rankings_alike, "Cross-model has less than 10%"),
-    ],
-)
-def test_a_finding_that_does_not_hold_is_a_no(change: object, key: str) -> None:
-    evidence = toy.evidence()
-    change(evidence)  # type: ignore[operator]
-    found = [word for claim, word in verdicts(evidence).items() if claim.startswith(key)]
-    assert found == ["no"]
-
-
-def test_the_loss_is_told_where_it_was_measured() -> None:
-    evidence = toy.evidence()
-
-    def told() -> list[str]:
-        return [
-            one.claim for one in all_findings(evidence) if "loss of the references" in one.figures
-        ]
-
-    assert len(told()) == 4
-    for sweep in evidence["models"]["en-de"]["sweeps"].values():
-        for row in sweep["rows"]:
-            del row["loss"]
-    assert told() == []
-
-
-def test_curves_whose_intervals_overlap_decide_nothing() -> None:
-    evidence = toy.evidence()
-    for model in evidence["models"].values():
-        for sweep in model["sweeps"].values():
-            for row in sweep["rows"]:
-                for metric in {"bleu", "perplexity"} & set(row):
-                    row[f"{metric}_low"], row[f"{metric}_high"] = 0.0, 100.0
-    found = verdicts(evidence)
-    assert [word for claim, word in found.items() if "BLEU more" in claim] == ["undecided"] * 3
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "lower"),
-    [
-        ((5, 5), (9, 9), True),
-        ((9, 9), (5, 5), False),
-        ((5, 5.1), (5.2, 5), None),  # within their intervals
-        ((1, 9.5), (9, 9), True),  # at one point clearly, at the other within the intervals
-        ((1, 9), (9, 5), None),  # there one, here the other
-        ((7, 8.9, 8.9), (9, 8, 8), True),
-        ((7.9, 8.9, 8.9), (9, 8, 8), None),  # clear at one point, but not the one the mean follows
-    ],
-)
-def test_which_of_two_curves_lies_lower(
-    one: tuple[float, ...], other: tuple[float, ...], lower: bool | None
-) -> None:
-    curves = [
-        [
-            {"ablated": n + 1, "bleu": value, "bleu_low": value - 0.5, "bleu_high": value + 0.5}
-            for n, value in enumerate(values)
-        ]
-        for values in (one, other)
-    ]
-    assert lies_lower(*curves, "bleu") is lower
-
-
-def test_differences_ignore_how_long_it_took() -> None:
-    one, other = toy.evidence(), toy.evidence()
-    other["account"]["probe"]["seconds"] = 99.0
-    assert list(differences(one, other)) == []
-    other["models"]["en-de"]["probes"]["pos"]["accuracy"] += 1e-9
-    (found,) = differences(one, other)
-    assert found.startswith("/models/en-de/probes/pos/accuracy")
-    assert count_numbers(one) > 300
-
-
-def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> None:
-    evidence = toy.evidence()
-    page = tmp_path / "paper.md"
-    write_page(evidence, ["Toys are small."], tmp_path, page, "the command")
-    text = page.read_text(encoding="utf-8")
-    for finding in all_findings(evidence):
-        assert f"| {finding.claim} | **{finding.verdict}** |" in text
-        assert f"*Here:* {finding.claim}: **yes**" in text
-    assert "Toys are small." in text
-    assert "<script>" not in text
-    assert "&lt;script>" in text
-    assert "`sweep:toy|points:2|value:0`" in text
-    for line in text.splitlines():  # a picture that is named is there
-        if line.startswith("!["):
-            assert (tmp_path / line.split("](")[1].rstrip(")")).is_file()
-    assert "/somewhere/" not in text
-    assert "paper-reading.md" not in text
-
-
-READING = """# What was tried
-
-<!-- evidence: {evidence} -->
-## Cross-model against variance: by BLEU
-
-<!-- why: methods -->
-Short sentences,
-it seems.
-
-And more.
-"""
-
-
-@pytest.mark.parametrize("same_run", [True, False])
-def test_reasons_written_by_hand_are_shown_with_their_run(same_run: bool, tmp_path: Path) -> None:
-    evidence = toy.evidence()
-    about = digest(evidence) if same_run else "0123456789ab"
-    written(tmp_path / "paper-reading.md", READING.format(evidence=about))
-    write_page(evidence, [], tmp_path, tmp_path / "paper.md", "the command")
-    text = (tmp_path / "paper.md").read_text(encoding="utf-8")
-    assert "(paper-reading.md)" in text
-    heading = "cross-model-against-variance-by-bleu"
-    why = f"*Why:* Short sentences, it seems. ([more](paper-reading.md#{heading}))"
-    section = text.split("## Cross-model correlation against variance")[1].split("\n## ")[0]
-    assert (why in section) is same_run
-    assert ("run of other figures, 0123456789ab" in text) is not same_run
 
 
 def test_accuracy_of_a_tagger() -> None:

@@ -60,7 +60,7 @@ def position_places(layout: Layout, model: Model) -> list[Evidence]:
     by_f = read_json(layout.folder / model.ranking(FIRST, "position-F"))
     words = read_json(layout.folder / model.probe("position") / "result.json")["train"]["tokens"]
     places: list[Evidence] = [
-        {"neuron": neuron, "explained": _explained(score, THIRDS, words)}
+        {"neuron": neuron, "explained": explained(score, THIRDS, words)}
         for neuron, score in list(zip(by_f["neurons"], by_f["scores"], strict=True))[:5]
     ]
     for name in ("cross-model", *SINGLE):
@@ -71,7 +71,7 @@ def position_places(layout: Layout, model: Model) -> list[Evidence]:
     return places
 
 
-def _explained(f: float, groups: int, words: int) -> float:
+def explained(f: float, groups: int, words: int) -> float:
     """Share of a neuron's variance that a grouping of the words explains, from its F statistic."""
     between = f * (groups - 1)
     return between / (between + words - groups)

@@ -1,0 +1,154 @@
+"""scripts/reproduce_paper.py: its page, and what of the run's files stands on it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import reproduction_toy as toy
+from reproduction_data import small, written
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+
+from reproduction.evidence import count_numbers, differences, digest
+from reproduction.evidence_neurons import explained
+from reproduction.findings import all_findings
+from reproduction.label_words import label_words
+from reproduction.page import write_page
+
+from fairseq_neuron_plugin import ElasticNetProbe, Ranking
+from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
+from fairseq_neuron_plugin.probing.probe_folder import save_probe
+
+
+def test_differences_ignore_how_long_it_took() -> None:
+    one, other = toy.evidence(), toy.evidence()
+    other["account"]["probe"]["seconds"] = 99.0
+    assert list(differences(one, other)) == []
+    other["models"]["en-de"]["probes"]["pos"]["accuracy"] += 1e-9
+    (found,) = differences(one, other)
+    assert found.startswith("/models/en-de/probes/pos/accuracy")
+    assert count_numbers(one) > 300
+
+
+def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> None:
+    evidence = toy.evidence()
+    page = tmp_path / "paper.md"
+    write_page(evidence, ["Toys are small."], tmp_path, page, "the command")
+    text = page.read_text(encoding="utf-8")
+    for finding in all_findings(evidence):
+        assert f"| {finding.claim} | **{finding.verdict}** |" in text
+        assert f"*Here:* {finding.claim}: **yes**" in text
+    assert "Toys are small." in text
+    assert "<script>" not in text
+    assert "&lt;script>" in text
+    assert "`sweep:toy|points:2|value:0`" in text
+    for line in text.splitlines():  # a picture that is named is there
+        if line.startswith("!["):
+            assert (tmp_path / line.split("](")[1].rstrip(")")).is_file()
+    assert "/somewhere/" not in text
+    assert "paper-reading.md" not in text
+
+
+def test_words_of_a_label(tmp_path: Path) -> None:
+    layout = small(tmp_path)
+    model = layout.models[0]
+    space = NeuronSpace((Layer("encoder.layers.0", 3),))
+    for path, text in (
+        (layout.words(model.language, "auto", "train"), "a b a\nc d\n"),
+        (layout.tags(model.language, "auto", "pos", "train"), "X Y Y\nY Z\n"),
+        (
+            f"analyses/label-words.{model.name}.pos/analysis.json",
+            json.dumps(
+                {
+                    "neurons": [
+                        {
+                            "name": f"encoder.layers.0:{neuron}",
+                            "highest": [{"word": word} for word in "ab"],
+                            "lowest": [{"word": word} for word in "cd"],
+                        }
+                        for neuron in range(3)
+                    ]
+                }
+            ),
+        ),
+    ):
+        written(layout.folder / path, text)
+    orders = {"X": [1, 0, 2], "Y": [2, 0, 1], "Z": [0, 1, 2]}
+    ranking = Ranking(
+        "linguistic",
+        np.arange(3),
+        np.zeros(3),
+        {label: np.array(order) for label, order in orders.items()},
+        space=space,
+    )
+    ranking_file = layout.folder / model.ranking("A", "pos")
+    ranking_file.parent.mkdir(parents=True)
+    ranking.save(ranking_file)
+    probe = ElasticNetProbe()
+    probe.coef_ = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    probe.intercept_, probe.classes_ = np.zeros(3), np.array(["X", "Y", "Z"])
+    (layout.folder / "probes").mkdir()
+    save_probe(layout.folder / model.probe("pos"), probe, {}, space)
+    found = label_words(layout, model, "pos", ["Y", "X", "Z", "W"])
+    # a is X as often as Y, X first; Z has no weight, W no neurons.
+    assert found == [
+        {
+            "label": "Y",
+            "neuron": "encoder.layers.0:2",
+            "side": "lowest",
+            "words": ["c", "d"],
+            "of_label": 1,
+            "chance": 0.5,
+        },
+        {
+            "label": "X",
+            "neuron": "encoder.layers.0:1",
+            "side": "highest",
+            "words": ["a", "b"],
+            "of_label": 1,
+            "chance": 0.25,
+        },
+    ]
+
+
+def test_variance_that_a_grouping_explains() -> None:
+    from sklearn.feature_selection import f_classif
+
+    rng = np.random.default_rng(0)
+    groups = rng.integers(0, 3, 200)
+    values = groups + rng.normal(size=200)
+    f = float(f_classif(values[:, None], groups)[0][0])
+    means = np.array([values[groups == group].mean() for group in range(3)])
+    assert explained(f, 3, 200) == pytest.approx(means[groups].var() / values.var())
+
+
+READING = """# What was tried
+
+<!-- evidence: {evidence} -->
+## Cross-model against variance: by BLEU
+
+<!-- why: methods -->
+Short sentences,
+it seems.
+
+And more.
+"""
+
+
+@pytest.mark.parametrize("same_run", [True, False])
+def test_reasons_written_by_hand_are_shown_with_their_run(same_run: bool, tmp_path: Path) -> None:
+    evidence = toy.evidence()
+    about = digest(evidence) if same_run else "0123456789ab"
+    written(tmp_path / "paper-reading.md", READING.format(evidence=about))
+    write_page(evidence, [], tmp_path, tmp_path / "paper.md", "the command")
+    text = (tmp_path / "paper.md").read_text(encoding="utf-8")
+    assert "(paper-reading.md)" in text
+    heading = "cross-model-against-variance-by-bleu"
+    why = f"*Why:* Short sentences, it seems. ([more](paper-reading.md#{heading}))"
+    section = text.split("## Cross-model correlation against variance")[1].split("\n## ")[0]
+    assert (why in section) is same_run
+    assert ("run of other figures, 0123456789ab" in text) is not same_run
