@@ -43,7 +43,9 @@ def curve(ranking: str, metric: str, top: float, bottom: float) -> list[Evidence
                 f"{metric}_high": value + 0.4,
             }
             if metric == "bleu":
-                row["length_ratio"], row["loss"] = 1.0, 4.0 + lost * ablated / 8
+                loss = 4.0 + lost * ablated / 8
+                row |= {"length_ratio": 1.0, "loss": loss}
+                row |= {"loss_low": loss - 0.1, "loss_high": loss + 0.1}
             rows.append(row)
     return rows
 
@@ -106,7 +108,7 @@ def model(is_lm: bool) -> Evidence:
             "common_of_properties": [[9, 3, 1], [3, 8, 1], [1, 1, 5]],
             "neurons": NEURONS,
             "by_number_of_labels": [20, 15, 5],
-            "by_chance": [18.0, 16.0, 6.0],
+            "by_chance": [18.0, 12.0, 10.0],
             "first": [],
         },
         "position": [
@@ -132,7 +134,9 @@ def model(is_lm: bool) -> Evidence:
                     "side": "highest",
                     "words": ["|", "<b>", "c", "d", "e", "f", "g", "h"],
                     "of_label": 7,
-                    "chance": 0.2,
+                    "of_all": 20,
+                    "candidates": 100,
+                    "probability": 1e-4,
                 }
             ]
             for task in ("pos", "sem")

@@ -60,6 +60,10 @@ def test_all_tasks_of_the_paper_are_probed(name: str, tmp_path: Path) -> None:
         (("column: xpos", "column: XPOS"), "XPOS"),
         (("valid.tok.{lang}.gz", "valid.tok.gz"), "corpora.tatoeba.valid"),
         (("points: 0,1%", "points: 1%"), "points"),
+        (("bleu,chrf,loss", "chrf,loss"), "must name bleu"),
+        (("break-mode eos", "break-mode eos --bootstrap=0"), "bootstrap"),
+        (("      sem:", "      Pos:"), "task pos"),
+        (("      sem:", "      Variance:"), "task Variance"),
     ],
 )
 def test_a_bad_configuration_is_named(change: tuple[str, str], named: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from reproduction.findings import all_findings
         ([False], "no"),
         ([True, False, True], "in part (2 of 3)"),
         ([True, None], "in part (1 of 2, 1 undecided)"),
+        ([False, None], "no (1 of 2 undecided)"),
         ([None, None], "undecided"),
         ([], "not asked"),
     ],
@@ -99,12 +100,26 @@ def _no_neuron_follows(evidence: toy.Evidence) -> None:
 def _words_of_other_labels(evidence: toy.Evidence) -> None:
     for model in evidence["models"].values():
         for labels in model["label_words"].values():
-            labels[0]["of_label"] = 5
+            labels[0]["probability"] = 0.06
 
 
 def _none_shared(evidence: toy.Evidence) -> None:
     for model in evidence["models"].values():
         model["shared"]["by_number_of_labels"] = [10, 30]
+
+
+def _shared_as_by_chance(evidence: toy.Evidence) -> None:
+    for model in evidence["models"].values():
+        model["shared"]["by_chance"] = [10.0, 20.0, 10.0]
+
+
+def _swap_kept(evidence: toy.Evidence, how: str) -> None:
+    other = {"top": "bottom", "bottom": "top"}
+    for model in evidence["models"].values():
+        for probe in model["probes"].values():
+            kept = {(row["share"], row["order"]): row[how] for row in probe["ablation"]}
+            for row in probe["ablation"]:
+                row[how] = kept[row["share"], other.get(row["order"], row["order"])]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +130,10 @@ def _none_shared(evidence: toy.Evidence) -> None:
         (_no_neuron_follows, "A single neuron follows"),
         (_words_of_other_labels, "Neurons are found that answer"),
         (_none_shared, "Some neurons are shared"),
+        (_shared_as_by_chance, "Some neurons are shared"),
+        (lambda e: _swap_kept(e, "mask"), "In the classifier the top 10%"),
+        (lambda e: _swap_kept(e, "retrain"), "Retrained on the top 20%"),
+        (lambda e: (_swap_orders(e, "pos"), _swap_orders(e, "sem")), "Ablating the top of a ling"),
         (lambda e: _swap_orders(e, "cross-model"), "Ablating the cross-model top"),
         (lambda e: _swap_orders(e, "cross-model"), "Cross-model beats variance"),
         (lambda e: _swap_orders(e, "cross-model"), "In language models perplexity"),

@@ -13,11 +13,14 @@ from reproduction_data import small, written
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
+from reproduction.config import ConfigError
 from reproduction.evidence import count_numbers, differences, digest
 from reproduction.evidence_neurons import explained
 from reproduction.findings import all_findings
 from reproduction.label_words import label_words
+from reproduction.markdown import code, table
 from reproduction.page import write_page
+from reproduction.reading import read_reading
 
 from fairseq_neuron_plugin import ElasticNetProbe, Ranking
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
@@ -43,8 +46,8 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
         assert f"| {finding.claim} | **{finding.verdict}** |" in text
         assert f"*Here:* {finding.claim}: **yes**" in text
     assert "Toys are small." in text
-    assert "<script>" not in text
-    assert "&lt;script>" in text
+    assert "`<script>alert(1)</script>`" in text  # as code it is text
+    assert "<script>" not in text.replace("`<script>alert(1)</script>`", "")
     assert "`sweep:toy|points:2|value:0`" in text
     for line in text.splitlines():  # a picture that is named is there
         if line.startswith("!["):
@@ -53,13 +56,48 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
     assert "paper-reading.md" not in text
 
 
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a|b", r"`a\|b`"),
+        ("<b>", "`<b>`"),
+        ("''", "`''`"),
+        ("``", "``` `` ```"),
+        ("a`b", "``a`b``"),
+    ],
+)
+def test_code_in_a_table(text: str, cell: str) -> None:
+    assert table(["x"], [[f"{code(text)} < {code('c')}"]]).endswith(f"| {cell} &lt; `c` |")
+
+
+READING_MISTAKES = {
+    "unknown section: method": "<!-- why: method -->\nNo.\n",
+    "two reasons: methods": "<!-- why: methods -->\nOne.\n\n<!-- why: methods -->\nTwo.\n",
+}
+
+
+@pytest.mark.parametrize("named", READING_MISTAKES)
+def test_a_mistaken_reason_is_named(named: str, tmp_path: Path) -> None:
+    written(tmp_path / "paper-reading.md", READING_MISTAKES[named])
+    with pytest.raises(ConfigError, match=named):
+        read_reading(tmp_path / "paper.md", ["methods", "grid"])
+
+
+def test_code_in_a_reading_is_no_heading(tmp_path: Path) -> None:
+    text = "## Why\n```\n# no heading\n```\n<!-- why: grid -->\nSo.\n"
+    written(tmp_path / "paper-reading.md", text)
+    reading = read_reading(tmp_path / "paper.md", ["grid"])
+    assert reading is not None
+    assert reading.reasons == {"grid": ("So.", "Why")}
+
+
 def test_words_of_a_label(tmp_path: Path) -> None:
     layout = small(tmp_path)
     model = layout.models[0]
     space = NeuronSpace((Layer("encoder.layers.0", 3),))
     for path, text in (
-        (layout.words(model.language, "auto", "train"), "a b a\nc d\n"),
-        (layout.tags(model.language, "auto", "pos", "train"), "X Y Y\nY Z\n"),
+        (layout.words(model.language, "auto", "train"), "a b a\nc d e\n" * 5 + "f\n"),
+        (layout.tags(model.language, "auto", "pos", "train"), "X Y Y\nY Z X\n" * 5 + "X\n"),
         (
             f"analyses/label-words.{model.name}.pos/analysis.json",
             json.dumps(
@@ -94,7 +132,7 @@ def test_words_of_a_label(tmp_path: Path) -> None:
     (layout.folder / "probes").mkdir()
     save_probe(layout.folder / model.probe("pos"), probe, {}, space)
     found = label_words(layout, model, "pos", ["Y", "X", "Z", "W"])
-    # a is X as often as Y, X first; Z has no weight, W no neurons.
+    # a is X as often as Y, X first; f is too rare; Z has no weight, W no neurons.
     assert found == [
         {
             "label": "Y",
@@ -102,7 +140,9 @@ def test_words_of_a_label(tmp_path: Path) -> None:
             "side": "lowest",
             "words": ["c", "d"],
             "of_label": 1,
-            "chance": 0.5,
+            "of_all": 2,
+            "candidates": 5,
+            "probability": pytest.approx(0.7),  # all draws of 2 but 3 of 10
         },
         {
             "label": "X",
@@ -110,7 +150,9 @@ def test_words_of_a_label(tmp_path: Path) -> None:
             "side": "highest",
             "words": ["a", "b"],
             "of_label": 1,
-            "chance": 0.25,
+            "of_all": 2,
+            "candidates": 5,
+            "probability": pytest.approx(0.7),
         },
     ]
 

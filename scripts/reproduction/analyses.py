@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
-from functools import partial
 
-from reproduction.chosen_neurons import draw_first_neuron, write_label_words
 from reproduction.layout import FIRST, PROPERTIES, SPLITS, Layout, Model
 from reproduction.runner import Step
 
@@ -216,27 +213,22 @@ def _analyse(layout: Layout, model: Model) -> list[Step]:
                 (ranking,),
             )
         )
-    known_later = [(f"neuron.{model.name}", "position-F", draw_first_neuron)]
-    known_later += [
-        (f"label-words.{model.name}.{task}", task, write_label_words)
-        for task in layout.tasks(model.language)
-    ]
-    for name, method, draw in known_later:
-        ranking, folder = model.ranking(FIRST, method), f"analyses/{name}"
-        steps.append(
-            _of_ranking(layout, name, partial(draw, layout, ranking, train, folder), ranking)
-        )
+    steps.append(_of_ranking(layout, f"neuron.{model.name}", "first", model, "position-F"))
+    for task in layout.tasks(model.language):
+        name = f"label-words.{model.name}.{task}"
+        steps.append(_of_ranking(layout, name, "labels", model, task))
     return steps
 
 
-def _of_ranking(layout: Layout, name: str, do: Callable[[], None], ranking: str) -> Step:
+def _of_ranking(layout: Layout, name: str, which: str, model: Model, method: str) -> Step:
     """An analysis of neurons that are known only once the ranking is there."""
-    folder = f"analyses/{name}"
+    ranking, folder = model.ranking(FIRST, method), f"analyses/{name}"
+    store, _ = _stores(model, "auto")
     return Step(
         f"analyse.{name}",
         "analyse",
         f"{folder}/analysis.json",
-        do,
+        (sys.executable, "-m", "reproduction.chosen_neurons", which, ranking, store, folder),
         needs=(ranking,),
         seconds=layout.seconds("analyse"),
         folder=folder,

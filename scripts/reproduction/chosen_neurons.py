@@ -1,32 +1,38 @@
-"""Analyses of neurons that are known only once a ranking of the run is there."""
+"""Analyses of neurons that are known only once a ranking of the run is there.
+
+    python -m reproduction.chosen_neurons first|labels RANKING STORE FOLDER
+
+``first``: sentences of the ranking's first neuron; ``labels``: top words of each label's first one.
+Runs ``fairseq-neuron-analyze``, which writes FOLDER.
+"""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+import sys
 
 from fairseq_neuron_plugin import Ranking
-from reproduction.layout import Layout
-from reproduction.runner import BIN, StepError
+from reproduction.runner import BIN
+
+# Words on either side of a neuron, and how often a word must occur to be one of them.
+WORDS, MIN_COUNT = 8, 5
 
 
-def draw_first_neuron(layout: Layout, ranking: str, store: str, folder: str) -> None:
-    """The picture of a ranking's first neuron, over sentences."""
-    first = str(Ranking.load(layout.folder / ranking).neurons[0])
-    _analyse(layout, ["neuron", first, "--acts", store], folder)
+def arguments(which: str, ranking: Ranking, store: str) -> list[str]:
+    """Of ``fairseq-neuron-analyze``."""
+    if which == "first":
+        return ["neuron", str(ranking.neurons[0]), "--acts", store]
+    firsts = sorted({int(order[0]) for order in ranking.per_label.values()})
+    limits = ("--words", str(WORDS), "--min-count", str(MIN_COUNT))
+    return ["top-words", store, "--neurons", ",".join(map(str, firsts)), *limits]
 
 
-def write_label_words(layout: Layout, ranking: str, store: str, folder: str) -> None:
-    """The top words of each label's first neuron."""
-    orders = Ranking.load(layout.folder / ranking).per_label.values()
-    neurons = ",".join(map(str, sorted({int(order[0]) for order in orders})))
-    _analyse(layout, ["top-words", store, "--neurons", neurons], folder)
+def main() -> None:
+    which, ranking, store, folder = sys.argv[1:]
+    asked = arguments(which, Ranking.load(ranking), store)
+    command = [str(BIN / "fairseq-neuron-analyze"), *asked, "--output-dir", folder]
+    sys.exit(subprocess.run(command).returncode)
 
 
-def _analyse(layout: Layout, arguments: Sequence[str], folder: str) -> None:
-    command = [str(BIN / "fairseq-neuron-analyze"), *arguments, "--output-dir", folder]
-    log = layout.folder / "logs" / f"{folder.replace('/', '.')}.log"
-    with open(log, "w", encoding="utf-8") as stream:
-        done = subprocess.run(command, cwd=layout.folder, stdout=stream, stderr=subprocess.STDOUT)
-    if done.returncode:
-        raise StepError(f"{folder} ended with {done.returncode}; see {log}")
+if __name__ == "__main__":
+    main()

@@ -7,9 +7,11 @@ type is an error that names it. ``configs/`` holds two.
 from __future__ import annotations
 
 import re
+import shlex
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from omegaconf import MISSING, OmegaConf
@@ -209,9 +211,21 @@ def _check(config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: directions is empty")
     if len(set(sources)) < len(sources):
         raise ConfigError(f"{path}: two directions have the same source language")
+    _check_sweeps(config.sweeps, path)
     points = config.sweeps.points.split(",")
     if points[0].strip() != "0" or len(points) < 2:
         raise ConfigError(f"{path}: sweeps.points must begin with 0 and have another: 0,10%,20%")
+
+
+def _check_sweeps(sweeps: Sweeps, path: Path) -> None:
+    """Findings rest on BLEU and on intervals."""
+    for key in ("translation", "language_model"):
+        words = shlex.split(getattr(sweeps, key).replace("=", " "))
+        given = dict(pairwise(words))
+        if given.get("--bootstrap") == "0":
+            raise ConfigError(f"{path}: sweeps.{key}: findings need intervals, not --bootstrap 0")
+        if "bleu" not in given.get("--metrics", "bleu").split(","):
+            raise ConfigError(f"{path}: sweeps.{key}: --metrics must name bleu: bleu,chrf,loss")
 
 
 def _check_direction(config: Config, direction: Direction, path: Path) -> None:
@@ -225,10 +239,11 @@ def _check_direction(config: Config, direction: Direction, path: Path) -> None:
     if language is None or not language.tasks:
         raise ConfigError(f"{path}: languages has no tasks for {direction.source}")
     for name, task in language.tasks.items():
-        if not re.fullmatch(r"[\w-]+", name) or name in RESERVED:
+        names = [one.casefold() for one in (*RESERVED, *language.tasks)]
+        if not re.fullmatch(r"[\w-]+", name) or names.count(name.casefold()) > 1:
             raise ConfigError(
                 f"{path}: task {name} of {direction.source}: a name has letters, digits, _ and -, "
-                f"and is none of {', '.join(RESERVED)}"
+                f"is none of {', '.join(RESERVED)}, and no other in other letters"
             )
         if not task.train or not task.test:
             raise ConfigError(f"{path}: task {name} of {direction.source} has no files")

@@ -18,8 +18,8 @@ from reproduction.evidence_neurons import focus
 from reproduction.layout import FIRST, Layout
 
 Evidence = dict[str, Any]
-# What differs between runs of the same: how long it took, and where.
-NOT_COMPARED = ("account", "commands")
+# What may differ between runs of the same: the title, how long it took, and where.
+NOT_COMPARED = ("config", "account", "commands")
 
 
 def collect(layout: Layout, journal: dict[str, dict[str, Any]]) -> Evidence:
@@ -44,7 +44,7 @@ def collect(layout: Layout, journal: dict[str, dict[str, Any]]) -> Evidence:
 
 
 def digest(evidence: Evidence) -> str:
-    """Twelve characters that tell runs with different figures apart."""
+    """Twelve characters that tell runs with different figures, settings or versions apart."""
     compared = {key: value for key, value in evidence.items() if key not in NOT_COMPARED}
     return hashlib.sha256(json.dumps(compared, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -27,58 +27,62 @@ _METRICS = ("bleu", "chrf", "loss", "perplexity")
 
 
 def model_evidence(layout: Layout, model: Model) -> Evidence:
-    tasks = linguistic_tasks(layout, model)
+    """All of it; what is asked of model A alone is of model A."""
+    tasks = list(layout.tasks(model.language))
+    shown = ("cross-model", linguistic_tasks(layout, model)[-2])
+    probes = _probes(layout, model)
     found: Evidence = {
         "language": model.language,
         "is_lm": model.is_lm,
-        "tasks": list(layout.tasks(model.language)),
-        "probes": {},
-        "word_kinds": {
-            task: list(_word_kinds(layout, model, task)) for task in layout.tasks(model.language)
-        },
-        "sweeps": {},
+        "neurons": _count_neurons(layout, model),
+        "tasks": tasks,
+        "probes": probes,
+        "word_kinds": {task: list(_word_kinds(layout, model, task)) for task in tasks},
+        "sweeps": {part: _sweep(layout, model, part) for part in layout.config.part_names},
         "overlap": overlap(layout, model),
         "shared": shared(layout, model),
         "position": position_places(layout, model),
         "heatmap": heatmap(layout.folder / f"analyses/neuron.{model.name}/analysis.json"),
         "top_words": {
             name: top_words(layout.folder / f"analyses/top-words.{model.name}.{name}")
-            for name in ("cross-model", tasks[-2])
+            for name in shown
         },
-        "label_words": {},
+        "label_words": {
+            task: label_words(layout, model, task, _frequent(probes[task])) for task in tasks
+        },
     }
-    for task in layout.tasks(model.language):
-        found["probes"][task] = _probe(layout, model, task)
-        found["probes"][f"{task}.gold"] = _probe(layout, model, f"{task}.gold")
-        found["label_words"][task] = label_words(
-            layout, model, task, _frequent(found["probes"][task])
-        )
-    found["probes"]["position"] = _probe(layout, model, "position")
+    grid = layout.folder / model.probe(f"{tasks[0]}.grid") / "grid.json"
+    if grid.exists():
+        cells = read_json(grid)["cells"]
+        found["grid"] = {"cells": [{key: cell[key] for key in _CELL} for cell in cells]}
+    return found
+
+
+def _count_neurons(layout: Layout, model: Model) -> int:
+    layers = read_json(layout.folder / model.ranking(FIRST, "variance"))["layers"]
+    return sum(layer["width"] for layer in layers)
+
+
+def _probes(layout: Layout, model: Model) -> Evidence:
+    tasks = layout.tasks(model.language)
+    names = [name for task in tasks for name in (task, f"{task}.gold")] + ["position"]
     months = read_json(layout.folder / model.probe("months") / "result.json")
     if "test" in months:  # else the text has hardly any
-        found["probes"]["months"] = _probe(layout, model, "months")
-    grid = layout.folder / model.probe(f"{next(iter(layout.tasks(model.language)))}.grid")
-    if (grid / "grid.json").exists():
-        cells = read_json(grid / "grid.json")["cells"]
-        found["grid"] = {"cells": [{key: cell[key] for key in _CELL} for cell in cells]}
-    for part in layout.config.part_names:
-        sweep = read_json(layout.folder / model.sweep(part) / "sweep.json")
-        found["sweeps"][part] = {
-            "signature": sweep["signature"],
-            "rows": [
-                {
-                    key: row[key]
-                    for key in row
-                    if key in _ROW or key == "length_ratio" or key.startswith(_METRICS)
-                }
-                for row in sweep["rows"]
-            ],
+        names.append("months")
+    return {name: _probe(layout, model, name) for name in names}
+
+
+def _sweep(layout: Layout, model: Model, part: str) -> Evidence:
+    sweep = read_json(layout.folder / model.sweep(part) / "sweep.json")
+    rows = [
+        {
+            key: value
+            for key, value in row.items()
+            if key in _ROW or key == "length_ratio" or key.startswith(_METRICS)
         }
-    found["neurons"] = sum(
-        layer["width"]
-        for layer in read_json(layout.folder / model.ranking(FIRST, "variance"))["layers"]
-    )
-    return found
+        for row in sweep["rows"]
+    ]
+    return {"signature": sweep["signature"], "rows": rows}
 
 
 def _probe(layout: Layout, model: Model, name: str) -> Evidence:

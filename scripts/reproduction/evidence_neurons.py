@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from fairseq_neuron_plugin import Activations
 from reproduction.analyses import SINGLE
 from reproduction.corpora import read_json
 from reproduction.layout import FIRST, Layout, Model
@@ -58,7 +59,7 @@ def position_places(layout: Layout, model: Model) -> list[Evidence]:
     Known most: by the F statistic of each neuron alone, over first, middle and last thirds.
     """
     by_f = read_json(layout.folder / model.ranking(FIRST, "position-F"))
-    words = read_json(layout.folder / model.probe("position") / "result.json")["train"]["tokens"]
+    words = len(Activations(layout.folder / model.acts(FIRST, "auto.train")).array)
     places: list[Evidence] = [
         {"neuron": neuron, "explained": explained(score, THIRDS, words)}
         for neuron, score in list(zip(by_f["neurons"], by_f["scores"], strict=True))[:5]

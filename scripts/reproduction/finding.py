@@ -15,7 +15,7 @@ class Finding:
     Attributes:
         key: of the section of the page, see published.yaml.
         claim: in a few words.
-        verdict: ``yes``, ``no``, ``in part (2 of 3)``, or ``undecided``.
+        verdict: ``yes``, ``no``, ``in part (2 of 3)``, ``undecided``, or ``not asked``.
         figures: what it rests on.
     """
 
@@ -33,9 +33,11 @@ def verdict(cases: Sequence[bool | None]) -> str:
     if not told:
         return "undecided"
     held = sum(told)
-    if len(told) == len(cases) and held in (0, len(cases)):
-        return "yes" if held else "no"
     unclear = len(cases) - len(told)
+    if not unclear and held == len(cases):
+        return "yes"
+    if not held:
+        return f"no ({unclear} of {len(cases)} undecided)" if unclear else "no"
     rest = f", {unclear} undecided" if unclear else ""
     return f"in part ({held} of {len(cases)}{rest})"
 

@@ -31,7 +31,7 @@ RISING = ("loss", "perplexity")
 
 
 def curve_findings(evidence: Evidence) -> list[Finding]:
-    """In the order of the page."""
+    """Figures 4, 5, 7 and 8."""
     return [
         _top_beats_bottom(evidence),
         _beats_single_model(evidence),
@@ -55,12 +55,15 @@ def _gap(model: Evidence, part: str, ranking: str, metric: str) -> float:
     return top - bottom if metric in RISING else bottom - top
 
 
+def _early(model: Evidence, part: str, ranking: str, order: str) -> Evidence:
+    """The row where few neurons are gone."""
+    rows = [row for row in curve(model, part, ranking, order) if row["ablated"]]
+    return at_share(rows, EARLY)
+
+
 def _early_gap(model: Evidence, part: str, ranking: str, metric: str) -> float:
     """How much more the top hurts than the bottom where few neurons are gone."""
-    top, bottom = (
-        at_share([row for row in curve(model, part, ranking, order) if row["ablated"]], EARLY)
-        for order in ("top", "bottom")
-    )
+    top, bottom = (_early(model, part, ranking, order) for order in ("top", "bottom"))
     gap: float = bottom[metric] - top[metric]
     return -gap if metric in RISING else gap
 
@@ -76,6 +79,7 @@ def _common_neurons(
 ) -> Finding:
     """Top against bottom of the cross-model ranking, in each model; the first metric decides."""
     which = [(name, part) for name, model in models.items() for part in model["sweeps"]]
+    shares = [_early(models[name], part, "cross-model", "top")["share"] for name, part in which]
     text = []
     for metric, measured in metrics:
         gaps = {
@@ -85,8 +89,8 @@ def _common_neurons(
         early = [_early_gap(models[name], part, "cross-model", metric) for name, part in which]
         text.append(
             f"{measured} from the top than from the bottom, mean over the curve: "
-            f"{listed(gaps, '+.2f')}; without {EARLY:.0%} the top is the worse one in "
-            f"{sum(gap > 0 for gap in early)} of {len(early)}"
+            f"{listed(gaps, '+.2f')}; without {max(shares, default=0):.0%} the top is the worse "
+            f"one in {sum(gap > 0 for gap in early)} of {len(early)}"
         )
     cases = [_hurts_more(models[name], part, "cross-model", metrics[0][0]) for name, part in which]
     return Finding(key, claim, verdict(cases), "; ".join(text))
@@ -130,8 +134,8 @@ def _beats_single_model(evidence: Evidence) -> Finding:
             for ranking in ("cross-model", *SINGLE_MODEL)
         }
         text += (
-            f"; by the loss of the references it holds in {sum(by_loss)} of {len(by_loss)}, top "
-            f"and bottom are apart by (bits a symbol) {listed(apart, '.2f')}"
+            f"; by the loss of the references: {verdict(by_loss)}, top and bottom are apart by "
+            f"(bits a symbol) {listed(apart, '.2f')}"
         )
     return Finding(
         "methods",
@@ -141,16 +145,31 @@ def _beats_single_model(evidence: Evidence) -> Finding:
     )
 
 
-def _compare_single(models: Evidence, metric: str) -> list[bool]:
-    """Whether the cross-model ranking is the better one on both ends, for each other ranking."""
-    sign = 1 if metric in RISING else -1
-    cases = []
+def _compare_single(models: Evidence, metric: str) -> list[bool | None]:
+    """Whether the cross-model ranking is the better one on both ends, for each other ranking.
+
+    None where it is the worse one on neither, but one end or both cannot be told.
+    """
+    cases: list[bool | None] = []
     for model in models.values():
-        ours = _means(model, FIRST, "cross-model", metric)
         for ranking in SINGLE_MODEL:
-            top, bottom = _means(model, FIRST, ranking, metric)
-            cases.append(sign * (ours[0] - top) > 0 and sign * (bottom - ours[1]) > 0)
+            ends = [
+                _worse(model, better, worse, order, metric)
+                for better, worse, order in (
+                    ("cross-model", ranking, "top"),
+                    (ranking, "cross-model", "bottom"),
+                )
+            ]
+            cases.append(False if False in ends else None if None in ends else True)
     return cases
+
+
+def _worse(model: Evidence, one: str, other: str, order: str, metric: str) -> bool | None:
+    """Whether the model is worse without the neurons of one ranking than of the other."""
+    first, second = (curve(model, FIRST, ranking, order) for ranking in (one, other))
+    if metric in RISING:
+        first, second = second, first
+    return lies_lower(first, second, metric)
 
 
 def _linguistic(evidence: Evidence) -> Finding:

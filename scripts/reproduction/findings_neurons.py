@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from reproduction.chosen_neurons import WORDS
 from reproduction.evidence_views import translation_models
 from reproduction.finding import Finding, listed, verdict
-from reproduction.label_words import WORDS
 
 Evidence = dict[str, Any]
 # A neuron follows the position if first, middle and last third explain so much of its variance.
 FOLLOWS = 0.5
-# Words of the eight that show what a neuron answers to which must have one label.
-MOST = 6
+# A neuron answers to a label if as many of its words have it by chance with less than this
+# probability, over all labels of a task together (Bonferroni).
+BY_CHANCE = 0.05
 
 
 def neuron_findings(evidence: Evidence) -> list[Finding]:
-    """In the order of the page."""
+    """What single neurons do, and what they have in common."""
     return [
         _one_neuron(evidence),
         _label_words(evidence),
@@ -42,19 +43,19 @@ def _one_neuron(evidence: Evidence) -> Finding:
 
 
 def _label_words(evidence: Evidence) -> Finding:
-    cases, text = [], []
+    cases: list[bool | None] = []
+    text = []
     for name, model in evidence["models"].items():
         for task, labels in model["label_words"].items():
-            full = [one for one in labels if len(one["words"]) == WORDS]
-            good = [one for one in full if one["of_label"] >= MOST]
-            cases.append(bool(good))
-            text.append(f"{name} {task} {len(good)} of {len(full)}")
+            good = [one for one in labels if one["probability"] < BY_CHANCE / len(labels)]
+            cases.append(bool(good) if labels else None)
+            text.append(f"{name} {task} {len(good)} of {len(labels)}")
     return Finding(
         "words",
         "Neurons are found that answer to the words of one label",
         verdict(cases),
-        f"labels whose first neuron is driven by words of which at least {MOST} of {WORDS} have "
-        f"the label: {', '.join(text)}",
+        f"labels of whose first neuron's {WORDS} words more have the label than chance explains "
+        f"(p < {BY_CHANCE} over all labels): {', '.join(text)}",
     )
 
 
@@ -62,19 +63,21 @@ def _shared(evidence: Evidence) -> Finding:
     cases, text = [], []
     for name, model in evidence["models"].items():
         shared = model["shared"]
-        one, several = shared["by_number_of_labels"][1], sum(shared["by_number_of_labels"][2:])
+        counts, chance = shared["by_number_of_labels"], shared["by_chance"]
+        one, several = counts[1], sum(counts[2:])
         common = sum(
             count
-            for row, counts in enumerate(shared["common_of_properties"])
-            for count in counts[:row]
+            for number, row in enumerate(shared["common_of_properties"])
+            for count in row[:number]
         )
-        cases.append(one > 0 and several > 0 and common > 0)
-        text.append(f"{name} {several} and {one}")
+        cases.append(several > 0 and common > 0 and one > chance[1])
+        text.append(f"{name} {several} and {one} ({sum(chance[2:]):.0f} and {chance[1]:.0f})")
     return Finding(
         "shared",
-        "Some neurons are shared by labels, also of different tasks, others serve one label",
+        "Some neurons are shared by labels, also of different tasks; more than by chance serve one "
+        "label alone",
         verdict(cases),
-        "neurons that are salient for several labels, and for one: " + ", ".join(text),
+        "neurons that are salient for several labels, and for one (by chance): " + ", ".join(text),
     )
 
 

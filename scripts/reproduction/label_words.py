@@ -7,19 +7,25 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.stats import hypergeom
 
 from fairseq_neuron_plugin import Ranking
 from fairseq_neuron_plugin.probing.probe_folder import load_probe
+from reproduction.chosen_neurons import MIN_COUNT
 from reproduction.corpora import read_json
 from reproduction.layout import FIRST, Layout, Model
 
 Evidence = dict[str, Any]
-WORDS = 8  # on either side of a neuron
 
 
 def label_words(layout: Layout, model: Model, task: str, labels: Sequence[str]) -> list[Evidence]:
-    """Each label's first neuron, the words on the side that its weight points to, and how many
-    of them have the label more often than any other in the training text.
+    """Each label's first neuron, the words that drive it the way its weight points, and how many
+    of these have the label.
+
+    A word has the label that it has most often in the training text; of equally frequent ones the
+    first that is met. ``of_all`` is how many of the ``candidates``, the words that are frequent
+    enough to be shown, have the label, and ``probability`` that of drawing as many of them by
+    chance, or more (hypergeometric).
 
     Args:
         labels: those that are asked for; a label without a neuron of its own is left out.
@@ -30,12 +36,8 @@ def label_words(layout: Layout, model: Model, task: str, labels: Sequence[str]) 
     assert order.space is not None
     probe = load_probe(layout.folder / model.probe(task))
     weight = dict(zip(map(str, probe.labels), probe.weight, strict=True))
-    label_of = _most_frequent(
-        (layout.folder / layout.words(model.language, "auto", "train")).read_text("utf-8").split(),
-        (layout.folder / layout.tags(model.language, "auto", task, "train"))
-        .read_text("utf-8")
-        .split(),
-    )
+    label_of = _labels_of_words(layout, model, task)
+    count = Counter(label_of.values())
     entries = []
     for label in labels:
         if label not in order.per_label or not np.any(weight[label]):
@@ -43,23 +45,38 @@ def label_words(layout: Layout, model: Model, task: str, labels: Sequence[str]) 
         neuron = int(order.per_label[label][0])
         one = by_name[order.space.name_of(neuron)]
         side = "highest" if weight[label][neuron] > 0 else "lowest"
-        words = [word["word"] for word in one[side][:WORDS]]
+        words = [word["word"] for word in one[side]]
+        of_label = sum(label_of[word] == label for word in words)
+        chance = hypergeom(len(label_of), count[label], len(words)).sf(of_label - 1)
         entries.append(
             {
                 "label": label,
                 "neuron": one["name"],
                 "side": side,
                 "words": words,
-                "of_label": sum(label_of[word] == label for word in words),
-                "chance": sum(other == label for other in label_of.values()) / len(label_of),
+                "of_label": of_label,
+                "of_all": count[label],
+                "candidates": len(label_of),
+                "probability": float(chance),
             }
         )
     return entries
 
 
-def _most_frequent(words: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """The most frequent label of each word; of equally frequent ones the first that is met."""
+def _labels_of_words(layout: Layout, model: Model, task: str) -> dict[str, str]:
+    """The most frequent label of each word that is frequent enough to be shown."""
+    words, labels = (
+        (layout.folder / name).read_text("utf-8").split()
+        for name in (
+            layout.words(model.language, "auto", "train"),
+            layout.tags(model.language, "auto", task, "train"),
+        )
+    )
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for word, label in zip(words, labels, strict=True):
         counts[word][label] += 1
-    return {word: found.most_common(1)[0][0] for word, found in counts.items()}
+    return {
+        word: found.most_common(1)[0][0]
+        for word, found in counts.items()
+        if found.total() >= MIN_COUNT
+    }

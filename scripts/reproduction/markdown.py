@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 COLOURS = 48
+# Code, which is shown as it is, or the beginning of what could be HTML.
+_CODE_OR_LESS = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|<")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -22,12 +25,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 def _cell(value: object) -> str:
     """Words of a corpus may hold anything: no bar ends a cell, nothing becomes HTML."""
     text = f"{value:.1f}" if isinstance(value, float) else str(value)
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    text = _CODE_OR_LESS.sub(lambda found: found[0] if found[1] else "&lt;", text)
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def code(text: str) -> str:
     """Words as they are, in a cell or in a sentence."""
-    return f"`{text.replace('`', chr(39))}`"
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def shrink(picture: Path) -> None:

@@ -56,7 +56,9 @@ def _words(models: Evidence) -> Iterator[str]:
             yield f"{name}, first neurons by {ranking}:\n\n{table(header, rows)}"
     yield (
         "The first neuron of each label (the most frequent ones), the words that drive it the way "
-        "its weight points, and how many of them have the label more often than any other:"
+        "its weight points, how many of them have the label (as most of their occurrences do), how "
+        "many of all words that are frequent enough to be shown have it, and the probability of as "
+        "many by chance:"
     )
     for name, model in models.items():
         for task, labels in model["label_words"].items():
@@ -66,11 +68,12 @@ def _words(models: Evidence) -> Iterator[str]:
                     f"{one['neuron']} {one['side']}",
                     " ".join(code(word) for word in one["words"]),
                     f"{one['of_label']} of {len(one['words'])}",
-                    100 * one["chance"],
+                    f"{one['of_all']} of {one['candidates']}",
+                    f"{one['probability']:.1g}",
                 ]
                 for one in labels[:MOST_LABEL_WORDS]
             ]
-            header = ["label", "neuron", "words", "of the label", "of all words, %"]
+            header = ["label", "neuron", "words", "of the label", "of all words", "by chance"]
             yield f"{name}, {task}:\n\n{table(header, rows)}"
 
 

@@ -53,7 +53,7 @@ def write_page(
             *neuron_sections(evidence, run, pictures),
         )
     }
-    reading = read_reading(page)
+    reading = read_reading(page, ORDER)
     reasons = reading if reading and reading.evidence == digest(evidence) else None
     lines = [
         *_head(evidence, notes, published["source"], command),
@@ -85,7 +85,8 @@ def _head(evidence: Evidence, notes: Sequence[str], source: str, command: str) -
     yield (
         f"Seed {evidence['seed']} (models {', '.join(evidence['parts'])}: {evidence['seed']} and "
         f"the following); {shown}. The steps took {seconds / 60:.0f} minutes, one after another; "
-        f"they ran side by side. Digest of all figures: {digest(evidence)}."
+        f"they ran side by side. Digest of all figures, signatures and versions: "
+        f"{digest(evidence)}."
     )
     yield "\nWhat differs from the paper:\n"
     yield from (f"- {note}" for note in notes)

@@ -9,9 +9,11 @@ shows it there. Such a text is about one run: it names the digest of that run's 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from reproduction.config import ConfigError
 
 _EVIDENCE = re.compile(r"<!-- evidence: (\w+) -->")
 _WHY = re.compile(r"<!-- why: ([\w-]+) -->")
@@ -37,25 +39,42 @@ class Reading:
         return f"{self.name}#{kept.replace(' ', '-')}" if heading else self.name
 
 
-def read_reading(page: Path) -> Reading | None:
-    """The text beside a page, if there is one."""
+def read_reading(page: Path, keys: Collection[str]) -> Reading | None:
+    """The text beside a page, if there is one.
+
+    Args:
+        keys: of the page's sections.
+
+    Raises:
+        ConfigError: a reason for a section that there is not, or a second one for the same.
+    """
     path = page.with_name(f"{page.stem}-reading.md")
     if not path.exists():
         return None
     text = path.read_text(encoding="utf-8")
     evidence = _EVIDENCE.search(text)
-    return Reading(path.name, evidence[1] if evidence else "", dict(_reasons(text)))
+    reasons: dict[str, tuple[str, str]] = {}
+    for key, reason in _reasons(text):
+        if key not in keys or key in reasons:
+            what = "two reasons" if key in reasons else "a reason for an unknown section"
+            raise ConfigError(f"{path}: {what}: {key}; sections are {', '.join(keys)}")
+        reasons[key] = reason
+    return Reading(path.name, evidence[1] if evidence else "", reasons)
 
 
 def _reasons(text: str) -> Iterator[tuple[str, tuple[str, str]]]:
-    heading, wanted, lines = "", "", list[str]()
-    for line in [*text.splitlines(), ""]:
-        if wanted and lines and not line.strip():
+    heading, wanted, in_code, lines = "", "", False, list[str]()
+    for line in [*map(str.strip, text.splitlines()), ""]:
+        if line.startswith("```"):
+            in_code = not in_code
+        elif in_code:
+            continue
+        elif found := _WHY.fullmatch(line):
+            wanted = found[1]
+        elif line.startswith("#"):
+            heading = line.lstrip("# ")
+        elif wanted and line:
+            lines.append(line)
+        elif wanted and lines:
             yield wanted, (" ".join(lines), heading)
             wanted, lines = "", []
-        elif found := _WHY.fullmatch(line.strip()):
-            wanted = found[1]
-        elif wanted and line.strip():
-            lines.append(line.strip())
-        elif line.startswith("#"):
-            heading = line.lstrip("# ").strip()
