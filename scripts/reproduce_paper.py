@@ -28,7 +28,6 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 from reproduction import trial
 from reproduction.analyses import analysis_steps
@@ -44,6 +43,8 @@ from reproduction.page import write_page
 from reproduction.preparation import preparation_steps
 from reproduction.runner import Runner, Step, StepError
 from reproduction.training import training_steps
+
+from fairseq_neuron_plugin.cli.common import run_command
 
 
 def plan(layout: Layout) -> list[Step]:
@@ -143,12 +144,6 @@ def reproduce(args: argparse.Namespace, page: Path) -> None:
         sys.exit(1)
 
 
-def fail(message: str) -> NoReturn:
-    """End with one line and exit status 2."""
-    print(f"reproduce_paper.py: error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
 def default_jobs() -> int:
     """A step a core, or one for the GPU."""
     import torch
@@ -157,22 +152,24 @@ def default_jobs() -> int:
 
 
 def main() -> None:
-    made = parser()
-    args = made.parse_args()
+    args = parser().parse_args()
     args.jobs = args.jobs or default_jobs()
     # Ended by a batch system or with the terminal: the steps at work are ended, too.
     for kind in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, lambda *_: sys.exit(143))
+    run_command("reproduce_paper.py", lambda: work(args))
+
+
+def work(args: argparse.Namespace) -> None:
+    """Do what the command line asks for."""
     page = args.page or args.output / "paper.md"
     if page.suffix != ".md":
-        fail(f"--page {page}: the name must end in .md")
+        raise ConfigError(f"--page {page}: the name must end in .md")
     try:
         if args.trial:
             try_out(args)
         else:
             reproduce(args, page)
-    except ConfigError as error:
-        fail(str(error))
     except StepError as error:
         sys.exit(str(error))
 

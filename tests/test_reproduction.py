@@ -14,7 +14,7 @@ from reproduction_data import CONLLU, small, written
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
-from reproduce_paper import plan
+from reproduce_paper import main, plan
 from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
 from reproduction.corpora import read_tagged, training_parts
@@ -78,6 +78,31 @@ def test_a_bad_configuration_is_named(change: tuple[str, str], named: str, tmp_p
 def test_an_unknown_configuration_names_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="paper, small"):
         load_config("smal")
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--config", "smal"], "no configuration smal"),
+        (["--config", "small", "--page", "paper.html"], "must end in .md"),
+        (["--config", "small"], "no such file"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_status_2(
+    flags: list[str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *flags, *folders])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("reproduce_paper.py: error: ")
+    assert named in line
 
 
 def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:

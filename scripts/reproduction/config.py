@@ -18,12 +18,14 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from fairseq_neuron_plugin.errors import UserError
+
 # Names of built-in properties and of rankings, which tasks must not have.
 RESERVED = ("position", "position-F", "months", "cross-model", "variance", "mean-distance")
 CONFIGS = Path(__file__).parent / "configs"
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A configuration that cannot be used; the message says what to change."""
 
 
