@@ -96,6 +96,7 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
+    monkeypatch.setattr("signal.signal", lambda *_: None)
     monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *flags, *folders])
     with pytest.raises(SystemExit) as ended:
         main()
