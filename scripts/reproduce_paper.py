@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The paper, reproduced: from parallel text and treebanks to a page of its tables and figures.
+r"""The paper, reproduced: from parallel text and treebanks to a page of its tables and figures.
 
     scripts/reproduce_paper.py --config small --data DATA --output runs/paper
 
@@ -36,7 +36,14 @@ from reproduction.config import ConfigError, load_config
 from reproduction.corpora import write_lines
 from reproduction.curves import report_step, sweep_steps
 from reproduction.evidence import Evidence, collect, count_numbers, differences
-from reproduction.folder import evidence_of, hold_settings, input_files, lock, take_models
+from reproduction.folder import (
+    check_settings,
+    evidence_of,
+    hold_settings,
+    input_files,
+    lock,
+    take_models,
+)
 from reproduction.layout import Layout
 from reproduction.markdown import table
 from reproduction.page import write_page
@@ -126,22 +133,28 @@ def reproduce(args: argparse.Namespace, page: Path) -> None:
     input_files(layout)
     other = evidence_of(args.compare, args.output) if args.compare else None
     steps = plan(layout)
-    runner = Runner(layout.folder, args.jobs, [lock(layout.folder)])
-    if not args.plan:
-        hold_settings(layout)
-        if args.models:
-            take_models(args.models, layout, runner.journal, steps)
-    left = runner.left(steps)
-    minutes = sum(step.seconds for step in left) / args.jobs / 60
-    print(f"{len(left)} of {len(steps)} steps to do: about {minutes:.0f} min", flush=True)
     if args.plan:
-        for step in left:
+        check_settings(layout)
+        for step in announce(Runner(layout.folder, args.jobs), steps):
             print(f"  {step.seconds:5.0f} s  {step.name}")
         return
+    runner = Runner(layout.folder, args.jobs, [lock(layout.folder)])
+    hold_settings(layout)
+    if args.models:
+        take_models(args.models, layout, runner.journal, steps)
+    announce(runner, steps)
     runner.run(steps)
     evidence = finish(layout, runner, page, shown_command(args))
     if other is not None and not compare(evidence, other, args.compare):
         sys.exit(1)
+
+
+def announce(runner: Runner, steps: list[Step]) -> list[Step]:
+    """Say how much there is to do, and return it."""
+    left = runner.left(steps)
+    minutes = sum(step.seconds for step in left) / runner.jobs / 60
+    print(f"{len(left)} of {len(steps)} steps to do: about {minutes:.0f} min", flush=True)
+    return left
 
 
 def default_jobs() -> int:
@@ -153,7 +166,7 @@ def default_jobs() -> int:
 
 def main() -> None:
     args = parser().parse_args()
-    args.jobs = args.jobs or default_jobs()
+    args.jobs = default_jobs() if args.jobs is None else args.jobs
     # Ended by a batch system or with the terminal: the steps at work are ended, too.
     for kind in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(kind, lambda *_: sys.exit(143))
@@ -165,6 +178,8 @@ def work(args: argparse.Namespace) -> None:
     page = args.page or args.output / "paper.md"
     if page.suffix != ".md":
         raise ConfigError(f"--page {page}: the name must end in .md")
+    if args.jobs < 1:
+        raise ConfigError(f"--jobs {args.jobs}: give 1 or more")
     try:
         if args.trial:
             try_out(args)

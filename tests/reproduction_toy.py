@@ -19,6 +19,7 @@ def probe(accuracy: float, top: float, bottom: float, labels: int = 3) -> Eviden
     return {
         "signature": "probe:toy",
         "accuracy": accuracy,
+        "converged": True,
         "majority_baseline": 0.5,
         "control": {"accuracy": 0.4, "selectivity": accuracy - 0.4},
         "tokens": {"train": 900, "test": 100},
@@ -59,6 +60,7 @@ def cell(penalty: float, gap: float) -> Evidence:
         "top": 0.2 + gap,
         "bottom": 0.2,
         "top_minus_bottom": gap,
+        "converged": False,
     }
 
 

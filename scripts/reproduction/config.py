@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from fairseq_neuron_plugin.errors import UserError
+from fairseq_neuron_plugin.sweeps.points import parse_points
 
 # Names of built-in properties and of rankings, which tasks must not have.
 RESERVED = ("position", "position-F", "months", "cross-model", "variance", "mean-distance")
@@ -174,7 +175,7 @@ def load_config(name: str) -> Config:
         if missing:
             raise ConfigError(f"{path}: {', '.join(sorted(missing))} must be given")
         config = OmegaConf.to_object(merged)
-    except (OmegaConfBaseException, YAMLError) as error:
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
     assert isinstance(config, Config)
     _check(config, path)
@@ -200,12 +201,20 @@ def _flat(value: object, name: str) -> Iterator[str]:
 
 
 def _check(config: Config, path: Path) -> None:
+    _check_numbers(config, path)
+    _check_flags(config, path)
+    _check_sweeps(config.sweeps, path)
     if not 2 <= config.parts <= 26:
         raise ConfigError(f"{path}: parts must lie in 2 to 26, as models are compared")
     for name, corpus in config.corpora.items():
         for key in ("train", "valid", "test", "raw"):
-            if "{lang}" not in getattr(corpus, key):
-                raise ConfigError(f"{path}: corpora.{name}.{key} must hold {{lang}}")
+            known = {"lang", "part"} if key == "train" else {"lang"}
+            fields = _fields(getattr(corpus, key))
+            if fields is None or "lang" not in fields or not fields <= known:
+                names = " and may hold {part}" if key == "train" else ""
+                raise ConfigError(
+                    f"{path}: corpora.{name}.{key} must hold {{lang}}{names}, and no other {{…}}"
+                )
     for direction in config.directions:
         _check_direction(config, direction, path)
     sources = [direction.source for direction in config.directions]
@@ -213,14 +222,50 @@ def _check(config: Config, path: Path) -> None:
         raise ConfigError(f"{path}: directions is empty")
     if len(set(sources)) < len(sources):
         raise ConfigError(f"{path}: two directions have the same source language")
-    _check_sweeps(config.sweeps, path)
     points = config.sweeps.points.split(",")
     if points[0].strip() != "0" or len(points) < 2:
         raise ConfigError(f"{path}: sweeps.points must begin with 0 and have another: 0,10%,20%")
 
 
+def _check_numbers(config: Config, path: Path) -> None:
+    """Counts must be counts."""
+    classifier = config.classifier
+    for name, corpus in config.corpora.items():
+        for key in ("pairs", "max_words", "valid_pairs", "test_pairs", "threshold"):
+            _refuse_below_1(getattr(corpus, key), f"corpora.{name}.{key}", path)
+    for key in vars(classifier):
+        if key.endswith("_sentences"):
+            _refuse_below_1(getattr(classifier, key), f"classifier.{key}", path)
+    _refuse_below_1(config.tagger.epochs, "tagger.epochs", path)
+    _refuse_below_1(config.tagger.train_sentences, "tagger.train_sentences", path)
+
+
+def _refuse_below_1(value: int, key: str, path: Path) -> None:
+    if value < 1:
+        raise ConfigError(f"{path}: {key} must be 1 or more, not {value}")
+
+
+def _check_flags(config: Config, path: Path) -> None:
+    """Flags must be words that a shell could read."""
+    for part, key in (
+        ("training", "translation"),
+        ("training", "language_model"),
+        ("classifier", "flags"),
+        ("sweeps", "translation"),
+        ("sweeps", "language_model"),
+    ):
+        try:
+            shlex.split(getattr(getattr(config, part), key))
+        except ValueError as error:
+            raise ConfigError(f"{path}: {part}.{key}: {error}") from error
+
+
 def _check_sweeps(sweeps: Sweeps, path: Path) -> None:
     """Findings rest on BLEU and on intervals."""
+    try:
+        parse_points(sweeps.points, 1000)
+    except UserError as error:
+        raise ConfigError(f"{path}: sweeps.points: {error}") from error
     for key in ("translation", "language_model"):
         words = shlex.split(getattr(sweeps, key).replace("=", " "))
         given = dict(pairwise(words))
@@ -228,6 +273,14 @@ def _check_sweeps(sweeps: Sweeps, path: Path) -> None:
             raise ConfigError(f"{path}: sweeps.{key}: findings need intervals, not --bootstrap 0")
         if "bleu" not in given.get("--metrics", "bleu").split(","):
             raise ConfigError(f"{path}: sweeps.{key}: --metrics must name bleu: bleu,chrf,loss")
+
+
+def _fields(pattern: str) -> set[str] | None:
+    """Names between braces; None where braces do not match."""
+    try:
+        return {field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None}
+    except ValueError:
+        return None
 
 
 def _check_direction(config: Config, direction: Direction, path: Path) -> None:

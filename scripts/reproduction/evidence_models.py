@@ -21,7 +21,7 @@ from reproduction.label_words import label_words
 from reproduction.layout import FIRST, SPLITS, Layout, Model
 
 Evidence = dict[str, Any]
-_CELL = ("l1", "l2", "accuracy", "top", "bottom", "top_minus_bottom")
+_CELL = ("l1", "l2", "accuracy", "top", "bottom", "top_minus_bottom", "converged")
 _ROW = ("ranking", "order", "ablated", "share")
 _METRICS = ("bleu", "chrf", "loss", "perplexity")
 
@@ -91,6 +91,7 @@ def _probe(layout: Layout, model: Model, name: str) -> Evidence:
     return {
         "signature": result["signature"],
         "accuracy": result["test"]["accuracy"],
+        "converged": result["solver"].get("converged"),
         "tokens": {split: result[split]["tokens"] for split in ("train", "test")},
         "labels": {
             row["label"]: {"f1": row["f1"], "support": row["support"]}

@@ -43,4 +43,5 @@ def verdict(cases: Sequence[bool | None]) -> str:
 
 
 def listed(values: dict[str, float], form: str) -> str:
+    """``en-de A +1.2, en-de B +0.3``: names with their values, formatted as ``form`` says."""
     return ", ".join(f"{name} {value:{form}}" for name, value in values.items())

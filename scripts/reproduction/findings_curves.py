@@ -34,10 +34,11 @@ def curve_findings(evidence: Evidence) -> list[Finding]:
     """Figures 4, 5, 7 and 8."""
     return [
         _top_beats_bottom(evidence),
-        _beats_single_model(evidence),
+        *(_beats_single_model(evidence, ranking) for ranking in SINGLE_MODEL),
         _linguistic(evidence),
         *_semantic_tags(evidence),
         _language_model(evidence),
+        _linguistic_language_model(evidence),
     ]
 
 
@@ -89,8 +90,8 @@ def _common_neurons(
         early = [_early_gap(models[name], part, "cross-model", metric) for name, part in which]
         text.append(
             f"{measured} from the top than from the bottom, mean over the curve: "
-            f"{listed(gaps, '+.2f')}; without {max(shares, default=0):.0%} the top is the worse "
-            f"one in {sum(gap > 0 for gap in early)} of {len(early)}"
+            f"{listed(gaps, '+.2f')}; with {max(shares, default=0):.0%} ablated the top is the "
+            f"worse one in {sum(gap > 0 for gap in early)} of {len(early)}"
         )
     cases = [_hurts_more(models[name], part, "cross-model", metrics[0][0]) for name, part in which]
     return Finding(key, claim, verdict(cases), "; ".join(text))
@@ -118,20 +119,21 @@ def _language_model(evidence: Evidence) -> Finding:
     )
 
 
-def _beats_single_model(evidence: Evidence) -> Finding:
+def _beats_single_model(evidence: Evidence, ranking: str) -> Finding:
     models = translation_models(evidence)
-    cases = _compare_single(models, "bleu")
+    both = ("cross-model", ranking)
+    cases = _compare_single(models, ranking, "bleu")
     text = "mean BLEU over the curve from the top and from the bottom: " + ", ".join(
-        "{} {} {:.2f} and {:.2f}".format(name, ranking, *_means(model, FIRST, ranking, "bleu"))
+        "{} {} {:.2f} and {:.2f}".format(name, one, *_means(model, FIRST, one, "bleu"))
         for name, model in models.items()
-        for ranking in ("cross-model", *SINGLE_MODEL)
+        for one in both
     )
     if has_loss(models):
-        by_loss = _compare_single(models, "loss")
+        by_loss = _compare_single(models, ranking, "loss")
         apart = {
-            f"{name} {ranking}": _gap(model, FIRST, ranking, "loss")
+            f"{name} {one}": _gap(model, FIRST, one, "loss")
             for name, model in models.items()
-            for ranking in ("cross-model", *SINGLE_MODEL)
+            for one in both
         }
         text += (
             f"; by the loss of the references: {verdict(by_loss)}, top and bottom are apart by "
@@ -139,28 +141,24 @@ def _beats_single_model(evidence: Evidence) -> Finding:
         )
     return Finding(
         "methods",
-        "Cross-model beats variance and mean distance (its top hurts more, its bottom less)",
+        f"Cross-model beats {ranking} (its top hurts more, its bottom less)",
         verdict(cases),
         text,
     )
 
 
-def _compare_single(models: Evidence, metric: str) -> list[bool | None]:
-    """Whether the cross-model ranking is the better one on both ends, for each other ranking.
+def _compare_single(models: Evidence, ranking: str, metric: str) -> list[bool | None]:
+    """Whether the cross-model ranking is the better one on both ends, in each model A.
 
     None where it is the worse one on neither, but one end or both cannot be told.
     """
     cases: list[bool | None] = []
     for model in models.values():
-        for ranking in SINGLE_MODEL:
-            ends = [
-                _worse(model, better, worse, order, metric)
-                for better, worse, order in (
-                    ("cross-model", ranking, "top"),
-                    (ranking, "cross-model", "bottom"),
-                )
-            ]
-            cases.append(False if False in ends else None if None in ends else True)
+        ends = [
+            _worse(model, "cross-model", ranking, "top", metric),
+            _worse(model, ranking, "cross-model", "bottom", metric),
+        ]
+        cases.append(False if False in ends else None if None in ends else True)
     return cases
 
 
@@ -193,6 +191,19 @@ def _linguistic(evidence: Evidence) -> Finding:
     )
 
 
+def _linguistic_language_model(evidence: Evidence) -> Finding:
+    models = language_models(evidence)
+    which = [(name, task) for name, model in models.items() for task in model["tasks"]]
+    gaps = {f"{name} {task}": _gap(models[name], FIRST, task, "perplexity") for name, task in which}
+    return Finding(
+        "language_model",
+        "Ablating the top of a linguistic ranking raises perplexity more than ablating its bottom",
+        verdict([_hurts_more(models[name], FIRST, task, "perplexity") for name, task in which]),
+        "bits a word more from the top than from the bottom, mean over the curve: "
+        + listed(gaps, "+.2f"),
+    )
+
+
 def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
     for name, model in translation_models(evidence).items():
         if not {"sem", "pos"} <= set(model["tasks"]):
@@ -202,7 +213,7 @@ def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
         at = {task: at_share(rows, 0.2) for task, rows in tops.items()}
         text = (
             f"{name}, BLEU from the top, mean over the curve: sem {means['sem']:.2f}, pos "
-            f"{means['pos']:.2f}; without {100 * at['sem']['share']:.0f}%: "
+            f"{means['pos']:.2f}; with {100 * at['sem']['share']:.0f}% ablated: "
         ) + ", ".join(
             f"{task} {row['bleu']:.2f} ({row['bleu_low']:.2f} to {row['bleu_high']:.2f})"
             for task, row in at.items()

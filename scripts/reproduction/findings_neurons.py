@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reproduction.chosen_neurons import WORDS
@@ -11,6 +12,7 @@ from reproduction.finding import Finding, listed, verdict
 Evidence = dict[str, Any]
 # A neuron follows the position if first, middle and last third explain so much of its variance.
 FOLLOWS = 0.5
+MOST_OF_FIVE = 3
 # A neuron answers to a label if as many of its words have it by chance with less than this
 # probability, over all labels of a task together (Bonferroni).
 BY_CHANCE = 0.05
@@ -44,19 +46,26 @@ def _one_neuron(evidence: Evidence) -> Finding:
 
 def _label_words(evidence: Evidence) -> Finding:
     cases: list[bool | None] = []
-    text = []
+    text, found, asked = [], 0, 0
     for name, model in evidence["models"].items():
         for task, labels in model["label_words"].items():
-            good = [one for one in labels if one["probability"] < BY_CHANCE / len(labels)]
+            good = [one for one in labels if answers(one, labels)]
             cases.append(bool(good) if labels else None)
             text.append(f"{name} {task} {len(good)} of {len(labels)}")
+            found, asked = found + len(good), asked + len(labels)
     return Finding(
         "words",
-        "Neurons are found that answer to the words of one label",
+        "Neurons are found that answer to the words of one label (at least one in each task)",
         verdict(cases),
         f"labels of whose first neuron's {WORDS} words more have the label than chance explains "
-        f"(p < {BY_CHANCE} over all labels): {', '.join(text)}",
+        f"(p < {BY_CHANCE} over all labels of the task): {', '.join(text)}, in all {found} of "
+        f"{asked}",
     )
+
+
+def answers(one: Evidence, labels: Sequence[Evidence]) -> bool:
+    """Whether a label's first neuron answers to it, of all the labels that are asked for."""
+    return bool(one["probability"] < BY_CHANCE / len(labels))
 
 
 def _shared(evidence: Evidence) -> Finding:
@@ -114,16 +123,22 @@ def _closed_classes(evidence: Evidence) -> Finding:
 
 
 def _position(evidence: Evidence) -> Finding:
-    """Yes where three of the five neurons that know most of the position are in the first tenth."""
-    cases, text = [], []
+    """As the paper says it of the classifier's neurons; F tells neurons apart one by one."""
+    cases, text, common = [], [], {}
     for name, model in translation_models(evidence).items():
         places = [entry["cross-model"] for entry in model["position"]]
-        tenth = model["neurons"] / 10
-        cases.append(sum(place <= tenth for place in places) >= 3)
+        cases.append(sum(place <= model["neurons"] / 10 for place in places) >= MOST_OF_FIVE)
         text.append(f"{name} {', '.join(map(str, places))} of {model['neurons']}")
+        overlap = model["overlap"]
+        row = overlap["share"][overlap["names"].index("cross-model")]
+        if "position" in overlap["names"]:
+            common[name] = 100 * row[overlap["names"].index("position")]
     return Finding(
         "position",
         "Position neurons stand on top of the cross-model ranking",
         verdict(cases),
-        "places of the five neurons that know most of the position (largest F): " + "; ".join(text),
+        f"places of the five neurons that know most of the position (largest F; {MOST_OF_FIVE} in "
+        f"the first tenth count as on top): {'; '.join(text)}; of the first tenth by the "
+        "classifier of position, % that are in the first tenth of cross-model (10 by chance): "
+        + listed(common, ".0f"),
     )

@@ -26,7 +26,10 @@ def lock(folder: Path) -> int:
     Raises:
         ConfigError: another run, or a step that outlived it, is at work there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {folder}: {error.strerror}") from error
     held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -79,12 +82,21 @@ def hold_settings(layout: Layout) -> None:
     Raises:
         ConfigError: it holds a run with others; the message names them.
     """
-    now = settings(layout)
+    if not check_settings(layout):
+        write_lines(layout.folder / "settings.txt", settings(layout))
+
+
+def check_settings(layout: Layout) -> bool:
+    """Whether the folder holds a run of these settings.
+
+    Raises:
+        ConfigError: it holds a run with others; the message names them.
+    """
     path = layout.folder / "settings.txt"
     if not path.exists() or not (layout.folder / "journal.jsonl").exists():
-        write_lines(path, now)
-        return
-    refuse_others(now, path)
+        return False
+    refuse_others(settings(layout), path)
+    return True
 
 
 def refuse_others(now: Iterable[str], path: Path) -> None:
@@ -112,6 +124,8 @@ def take_models(run: Path, layout: Layout, journal: Journal, steps: list[Step]) 
     Raises:
         ConfigError: they are not there, or not of these settings.
     """
+    if not (run / "settings.txt").exists():
+        raise ConfigError(f"--models {run}: no run there")
     refuse_others(settings(layout), run / "settings.txt")
     done = Journal(run / "journal.jsonl").entries
     wanted = [
@@ -122,6 +136,7 @@ def take_models(run: Path, layout: Layout, journal: Journal, steps: list[Step]) 
     for step in wanted:
         if step.name not in done or done[step.name]["command"] != command_of(step):
             raise ConfigError(f"--models {run}: {step.name} is not done there")
+    layout.folder.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         link, target = layout.folder / name, (run / name).resolve()
         if link.resolve() != target:

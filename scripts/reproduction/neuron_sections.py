@@ -16,12 +16,13 @@ from reproduction.evidence_views import (
     shares,
     translation_models,
 )
+from reproduction.findings_neurons import answers
 from reproduction.heatmap import draw_sentences
 from reproduction.markdown import Section, code, table
 
 Evidence = dict[str, Any]
 MOST_LABELS = 80  # that a picture can show
-MOST_LABEL_WORDS = 16  # labels of a task whose first neuron's words are shown
+MOST_LABEL_WORDS = 8  # labels of a task whose first neuron's words are shown
 
 
 def neuron_sections(evidence: Evidence, run: Path, pictures: Path) -> Iterator[Section]:
@@ -55,7 +56,8 @@ def _words(models: Evidence) -> Iterator[str]:
             header = ["neuron", "highest", "lowest", "variance explained by the word, %"]
             yield f"{name}, first neurons by {ranking}:\n\n{table(header, rows)}"
     yield (
-        "The first neuron of each label (the most frequent ones), the words that drive it the way "
+        "The first neuron of each label (of the most frequent ones, and of those for which it is "
+        "more than chance), the words that drive it the way "
         "its weight points, how many of them have the label (as most of their occurrences do), how "
         "many of all words that are frequent enough to be shown have it, and the probability of as "
         "many by chance:"
@@ -71,7 +73,8 @@ def _words(models: Evidence) -> Iterator[str]:
                     f"{one['of_all']} of {one['candidates']}",
                     f"{one['probability']:.1g}",
                 ]
-                for one in labels[:MOST_LABEL_WORDS]
+                for one in labels
+                if one in labels[:MOST_LABEL_WORDS] or answers(one, labels)
             ]
             header = ["label", "neuron", "words", "of the label", "of all words", "by chance"]
             yield f"{name}, {task}:\n\n{table(header, rows)}"
@@ -80,7 +83,8 @@ def _words(models: Evidence) -> Iterator[str]:
 def _heatmaps(models: Evidence, pictures: Path) -> Iterator[str]:
     yield (
         "The neuron that knows most of the position (largest F) in each model, in the sentences "
-        "with its highest and lowest activations; red is above 0, blue below."
+        "with its highest activations (the first five) and its lowest; red is above 0, blue below. "
+        "Sentences of up to 16 words."
     )
     for name, model in models.items():
         if model["heatmap"]["sentences"]:
@@ -117,12 +121,12 @@ def _shared(models: Evidence) -> Iterator[str]:
     rows = []
     for name, model in models.items():
         shared = model["shared"]
-        several = sum(shared["by_number_of_labels"][2:])
-        chance = sum(shared["by_chance"][2:])
+        counts, chance = shared["by_number_of_labels"], shared["by_chance"]
+        pairs = ((counts[0], chance[0]), (counts[1], chance[1]), (sum(counts[2:]), sum(chance[2:])))
         rows.append(
-            [name, shared["neurons"], shared["by_number_of_labels"][0], several, f"{chance:.0f}"]
+            [name, shared["neurons"], *(f"{found} ({other:.0f})" for found, other in pairs)]
         )
-    header = ["model", "neurons", "salient for none", "for two labels or more", "by chance"]
+    header = ["model", "neurons", "salient for no label (by chance)", "for one", "for several"]
     yield (
         "Salient: within 25% of the weight of a label, over all tasks of the model.\n\n"
         + table(header, rows)

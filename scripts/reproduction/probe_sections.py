@@ -60,8 +60,19 @@ def _accuracies(evidence: Evidence) -> str:
         "the training data, as in the paper, then, trained and tested anew, with tags annotated by "
         f"hand. Of their test sentences the models had these in training: {seen}. Selectivity: "
         "accuracy less that of a control task with random tags for words (Hewitt and Liang "
-        "2019).\n\n" + text
+        "2019)." + _unconverged(evidence) + "\n\n" + text
     )
+
+
+def _unconverged(evidence: Evidence) -> str:
+    """Which classifiers the solver gave up on."""
+    names = [
+        f"{name} {task}"
+        for name, model in evidence["models"].items()
+        for task, probe in model["probes"].items()
+        if probe["converged"] is False
+    ]
+    return f" Not at the optimum to the last digit: {', '.join(names)}." if names else ""
 
 
 def _word_kinds(evidence: Evidence) -> str:
@@ -115,7 +126,7 @@ def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
             yield f"![λ grid, {name}]({pictures.name}/grid.{name}.png)"
         rows = [
             [
-                f"{cell['l1']:g}, {cell['l2']:g}",
+                f"{cell['l1']:g}, {cell['l2']:g}{'' if cell['converged'] else ' *'}",
                 *(100 * cell[key] for key in ("accuracy", "top", "bottom", "top_minus_bottom")),
             ]
             for cell in model["grid"]["cells"]
@@ -123,7 +134,8 @@ def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
         header = ["λ1, λ2", "all neurons", "top 20%", "bottom 20%", "top less bottom"]
         yield (
             f"{name}, {task}: accuracy in % on a held-out fifth of the training sentences, the "
-            "other neurons masked out:\n\n" + table(header, rows)
+            "other neurons masked out; * not at the optimum to the last digit, as cells follow one "
+            "another in few steps:\n\n" + table(header, rows)
         )
 
 
@@ -133,7 +145,13 @@ def _few_neurons(evidence: Evidence, how: str) -> str:
     for name, model in evidence["models"].items():
         for task, probe in ranked_probes(model).items():
             columns = [(share, order) for share in shares(probe) for order in ORDERS]
-            header = ["model, task", "all", *(f"{share} {order}" for share, order in columns)]
+            header = ["model, task", "all", "none"]
+            header += [f"{share} {order}" for share, order in columns]
             values = (kept(probe, share, order, how) for share, order in columns)
-            rows.append([f"{name} {task}", 100 * probe["accuracy"], *values])
-    return "Accuracy in % with that share of the neurons.\n\n" + table(header, rows)
+            counts = [row["support"] for row in probe["labels"].values()]
+            none = 100 * max(counts) / sum(counts)
+            rows.append([f"{name} {task}", 100 * probe["accuracy"], none, *values])
+    return (
+        "Accuracy in % with that share of the neurons; none: that of the most frequent tag for "
+        "every word.\n\n" + table(header, rows)
+    )

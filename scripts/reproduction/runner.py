@@ -122,7 +122,6 @@ class Runner:
 
     def __init__(self, folder: Path, jobs: int, held: Sequence[int] = ()) -> None:
         self.folder, self.jobs, self.held = folder, jobs, held
-        (folder / "logs").mkdir(parents=True, exist_ok=True)
         self.journal = Journal(folder / "journal.jsonl")
         self.env = {
             **os.environ,
@@ -155,6 +154,7 @@ class Runner:
         Raises:
             StepError: one failed; those that ran beside it were ended.
         """
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         todo = self.left(steps)
         maker = {step.result: step.name for step in todo}
         by_name = {step.name: step for step in todo}
