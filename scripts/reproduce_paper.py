@@ -8,7 +8,7 @@ into their neurons, every step by a command of fairseq or of this package. What 
 again: the same command goes on where a stopped run was. Ends in OUTPUT/paper.md, with pictures
 beside it, and OUTPUT/report.html.
 
-  small   Tatoeba, English and German, cut to size: two cores, within 100 minutes
+  small   Tatoeba, English and German, cut to size: two cores, about an hour
   paper   Europarl and Tatoeba, models of the paper's size: a GPU
   FILE    your own corpora: copy scripts/reproduction/configs/small.yaml
 
