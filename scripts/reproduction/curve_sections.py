@@ -9,14 +9,12 @@ from typing import Any
 from fairseq_neuron_plugin.sweeps.plot import plot_sweep
 from reproduction.evidence_views import curve, has_loss, language_models, translation_models
 from reproduction.layout import FIRST
-from reproduction.markdown import Section, table
+from reproduction.markdown import Section, folded, table
 
 Evidence = dict[str, Any]
 ORDERS = ("top", "bottom")
 SINGLE_MODEL = ("cross-model", "variance", "mean-distance")
-LOSS = (
-    "The same by the loss of the references, teacher-forced, which knows no length (bits a symbol):"
-)
+LOSS = "By the loss of the references, teacher-forced, which knows no length (bits a symbol):"
 
 
 def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
@@ -64,9 +62,10 @@ def _translations(
     """By BLEU, with pictures, and by the loss, where it was measured."""
     yield from _figures(models, curves, "bleu", path)
     if has_loss(models):
-        yield LOSS
-        for name, model in models.items():
-            yield name + _table(_rows(model, curves[name]), "loss")
+        tables = (
+            name + _table(_rows(model, curves[name]), "loss") for name, model in models.items()
+        )
+        yield folded("The same by the loss of the references", "\n\n".join([LOSS, *tables]))
 
 
 def _rows(model: Evidence, curves: dict[str, tuple[str, str]]) -> dict[str, list[Evidence]]:

@@ -36,6 +36,11 @@ def code(text: str) -> str:
     return f"{fence}{space}{text}{space}{fence}"
 
 
+def folded(summary: str, text: str) -> str:
+    """What few readers want to see: shown at a click, where the page is rendered."""
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
 def shrink(picture: Path) -> None:
     """Make a PNG smaller: a repository keeps it for good, and few colours show the same."""
     from PIL import Image

@@ -18,7 +18,7 @@ from reproduction.evidence_views import (
 )
 from reproduction.findings_neurons import answers
 from reproduction.heatmap import draw_sentences
-from reproduction.markdown import Section, code, table
+from reproduction.markdown import Section, code, folded, table
 
 Evidence = dict[str, Any]
 MOST_LABELS = 80  # that a picture can show
@@ -77,7 +77,7 @@ def _words(models: Evidence) -> Iterator[str]:
                 if one in labels[:MOST_LABEL_WORDS] or answers(one, labels)
             ]
             header = ["label", "neuron", "words", "of the label", "of all words", "by chance"]
-            yield f"{name}, {task}:\n\n{table(header, rows)}"
+            yield folded(f"{name}, {task}", table(header, rows))
 
 
 def _heatmaps(models: Evidence, pictures: Path) -> Iterator[str]:

@@ -15,7 +15,7 @@ from reproduction.curve_sections import curve_sections
 from reproduction.evidence import digest
 from reproduction.finding import Finding
 from reproduction.findings import all_findings
-from reproduction.markdown import Section, shrink, table
+from reproduction.markdown import Section, folded, shrink, table
 from reproduction.neuron_sections import neuron_sections
 from reproduction.probe_sections import probe_sections
 from reproduction.reading import Reading, read_reading
@@ -217,12 +217,13 @@ def _account(evidence: Evidence) -> Iterator[str]:
             shown.add(kind)
             yield shlex.join(_shortened(word) for word in command)
     yield "```"
-    yield "\nSignatures:\n"
+    signatures = []
     for name, model in evidence["models"].items():
         for task, probe in model["probes"].items():
-            yield f"- {name} {task}: `{probe['signature']}`"
+            signatures.append(f"- {name} {task}: `{probe['signature']}`")
         for part, sweep in model["sweeps"].items():
-            yield f"- {name} {part}: `{_points_counted(sweep['signature'])}`"
+            signatures.append(f"- {name} {part}: `{_points_counted(sweep['signature'])}`")
+    yield "\n" + folded("Signatures of all classifiers and sweeps", "\n".join(signatures))
 
 
 def _points_counted(signature: str) -> str:

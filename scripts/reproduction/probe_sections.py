@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduction.evidence_views import kept, ranked_probes, shares
-from reproduction.markdown import Section, table
+from reproduction.markdown import Section, folded, table
 
 Evidence = dict[str, Any]
 ORDERS = ("top", "bottom", "random")
@@ -115,6 +115,11 @@ def _months(evidence: Evidence) -> str:
 
 
 def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
+    if any("grid" in model for model in evidence["models"].values()):
+        yield (
+            "The frame is the cell that `--grid auto` would pick; all classifiers of this page have "
+            "the penalties of their signatures."
+        )
     for name, model in evidence["models"].items():
         if "grid" not in model:
             continue
@@ -132,10 +137,11 @@ def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
             for cell in model["grid"]["cells"]
         ]
         header = ["λ1, λ2", "all neurons", "top 20%", "bottom 20%", "top less bottom"]
-        yield (
+        yield folded(
+            f"{name}, {task}: the table",
             f"{name}, {task}: accuracy in % on a held-out fifth of the training sentences, the "
             "other neurons masked out; * not at the optimum to the last digit, as cells follow one "
-            "another in few steps:\n\n" + table(header, rows)
+            "another in few steps:\n\n" + table(header, rows),
         )
 
 
