@@ -117,7 +117,7 @@ def _months(evidence: Evidence) -> str:
 def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
     if any("grid" in model for model in evidence["models"].values()):
         yield (
-            "The frame is the cell that `--grid auto` would pick; all classifiers of this page have "
+            "The frame is the cell that `--grid auto` would pick; the classifiers of this page have "
             "the penalties of their signatures."
         )
     for name, model in evidence["models"].items():
