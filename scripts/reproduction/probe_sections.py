@@ -117,8 +117,8 @@ def _months(evidence: Evidence) -> str:
 def _grids(evidence: Evidence, run: Path, pictures: Path) -> Iterator[str]:
     if any("grid" in model for model in evidence["models"].values()):
         yield (
-            "The frame is the cell that `--grid auto` would pick; the classifiers of this page have "
-            "the penalties of their signatures."
+            "The frame is the cell that `--grid auto` would pick; the classifiers of this page "
+            "have the penalties of their signatures."
         )
     for name, model in evidence["models"].items():
         if "grid" not in model:
