@@ -178,6 +178,8 @@ def work(args: argparse.Namespace) -> None:
     page = args.page or args.output / "paper.md"
     if page.suffix != ".md":
         raise ConfigError(f"--page {page}: the name must end in .md")
+    if args.plan and args.models:
+        raise ConfigError("--plan does not look into --models: give one of them")
     if args.jobs < 1:
         raise ConfigError(f"--jobs {args.jobs}: give 1 or more")
     try:

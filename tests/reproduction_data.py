@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
 
 from reproduction.config import load_config
 from reproduction.layout import Layout

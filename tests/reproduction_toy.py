@@ -68,7 +68,7 @@ def model(is_lm: bool) -> Evidence:
     """A model of English; the language model's neurons are the more focused ones."""
     metric = "perplexity" if is_lm else "bleu"
     mask = (0.7, 0.2) if is_lm else (0.6, 0.5)
-    names = ["cross-model", "variance", "mean-distance"]
+    names = ["cross-model", "variance", "mean-distance", "position"]
     lost = {
         "cross-model": (12, 1),
         "variance": (8, 2),
@@ -103,7 +103,12 @@ def model(is_lm: bool) -> Evidence:
             "k": 4,
             "chance": 0.1,
             "names": names,
-            "share": [[1.0, 0.05, 0.0], [0.05, 1.0, 0.2], [0.0, 0.2, 1.0]],
+            "share": [
+                [1.0, 0.05, 0.0, 0.25],
+                [0.05, 1.0, 0.2, 0.0],
+                [0.0, 0.2, 1.0, 0.0],
+                [0.25, 0.0, 0.0, 1.0],
+            ],
         },
         "shared": {
             "properties": ["pos", "sem", "position"],

@@ -10,10 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reproduction_data import CONLLU, small, written
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-
+from omegaconf import OmegaConf
 from reproduce_paper import main, plan
 from reproduction import trial
 from reproduction.config import CONFIGS, ConfigError, Corpus, load_config, settings_of
@@ -23,6 +20,7 @@ from reproduction.layout import Layout
 from reproduction.preparation import month_sentences, write_corpus, write_probe_texts
 from reproduction.runner import Journal, Runner, Step, StepError
 from reproduction.tagger import accuracy
+from reproduction_data import CONLLU, small, written
 
 
 @pytest.mark.parametrize("name", ["small", "paper"])
@@ -91,6 +89,8 @@ def test_an_unknown_configuration_names_the_known_ones() -> None:
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
+        (["--config", "small", "--jobs", "0"], "--jobs 0"),
+        (["--config", "small", "--plan", "--models", "x"], "--plan does not look into --models"),
         (["--config", "smal"], "no configuration smal"),
         (["--config", "small", "--page", "paper.html"], "must end in .md"),
         (["--config", "small"], "no such file"),
@@ -104,14 +104,42 @@ def test_a_mistake_is_one_line_and_exit_status_2(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     folders = ["--data", str(tmp_path / "data"), "--output", str(tmp_path / "run")]
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *flags, *folders])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
+    assert run_script(monkeypatch, *flags, *folders) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("reproduce_paper.py: error: ")
     assert named in line
+
+
+def run_script(monkeypatch: pytest.MonkeyPatch, *flags: object) -> object:
+    """Its exit status."""
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["reproduce_paper.py", *map(str, flags)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code
+
+
+def test_a_plan_touches_nothing_and_knows_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = small(tmp_path)
+    config = tmp_path / "mine.yaml"
+    OmegaConf.save(OmegaConf.structured(layout.config), config)
+    flags = ("--config", config, "--data", layout.data, "--output", layout.folder, "--plan")
+    assert run_script(monkeypatch, *flags) == 0
+    steps = plan(layout)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"{len(steps)} of {len(steps)} steps to do: about ")
+    assert [line.split()[-1] for line in lines[1:]] == [step.name for step in steps]
+    assert not layout.folder.exists()
+    written(layout.folder / "journal.jsonl", "")
+    written(layout.folder / "settings.txt", "seed: 7\n")
+    assert run_script(monkeypatch, *flags) == 2
+    assert "then seed: 7" in capsys.readouterr().err
+    assert sorted(path.name for path in layout.folder.iterdir()) == [
+        "journal.jsonl",
+        "settings.txt",
+    ]
 
 
 def test_a_line_without_a_tab_is_named(tmp_path: Path) -> None:
@@ -312,6 +340,17 @@ def test_a_folder_is_for_one_set_of_settings_and_input(tmp_path: Path) -> None:
         input_files(layout)
 
 
+def test_a_file_is_no_folder_to_write(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"--output .*file"):
+        lock(written(tmp_path / "file", ""))
+
+
+def test_models_of_no_run_are_named(tmp_path: Path) -> None:
+    layout = small(tmp_path)
+    with pytest.raises(ConfigError, match=r"--models .*nowhere: no run there"):
+        take_models(tmp_path / "nowhere", layout, Runner(layout.folder, 1).journal, [])
+
+
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     held = lock(tmp_path)
     with pytest.raises(ConfigError, match="still at work"):
@@ -336,6 +375,7 @@ def test_models_of_another_run_are_taken_and_no_more(tmp_path: Path) -> None:
     hold_settings(Layout(layout.config, layout.data, first.folder))
     for folder in ("text", "dict", "bin", "models"):
         (first.folder / folder).mkdir()
+    layout.folder.mkdir()
     again = Runner(layout.folder, 1)
     with pytest.raises(ConfigError, match=r"text\.tatoeba is not done"):
         take_models(first.folder, layout, again.journal, steps)

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import reproduction_toy as toy
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-
 from reproduction.evidence_views import lies_lower
 from reproduction.finding import verdict
 from reproduction.findings import all_findings
@@ -79,7 +73,7 @@ def _pos_hurts_more(evidence: toy.Evidence) -> None:
 
 def _rankings_alike(evidence: toy.Evidence) -> None:
     for model in evidence["models"].values():
-        model["overlap"]["share"][0] = [1.0, 0.5, 0.5]
+        model["overlap"]["share"][0] = [1.0, 0.5, 0.5, 0.5]
 
 
 def _penalty_costs(evidence: toy.Evidence) -> None:
@@ -178,6 +172,38 @@ def test_the_loss_is_told_where_it_was_measured() -> None:
     assert told() == []
 
 
+def figures(evidence: toy.Evidence, claim: str) -> str:
+    (found,) = (one.figures for one in all_findings(evidence) if one.claim.startswith(claim))
+    return found
+
+
+def test_what_the_loss_says_is_told_and_does_not_decide() -> None:
+    evidence = toy.evidence()
+    # At 10 and 20% the toy's loss is 4 and half or all of what the ranking takes.
+    assert "bits a symbol (loss of the references) more" in figures(evidence, "Ablating the cross")
+    assert figures(evidence, "Ablating the cross").count("A +8.25, en-de B +8.25") == 2
+    assert "loss of the references: yes, top and bottom are apart" in figures(
+        evidence, "Cross-model beats v"
+    )
+    for sweep in evidence["models"]["en-de"]["sweeps"].values():
+        for row in sweep["rows"]:
+            row["loss"] = 30 - row["loss"]
+            row["loss_low"], row["loss_high"] = row["loss"] - 0.1, row["loss"] + 0.1
+    assert set(verdicts(evidence).values()) == {"yes"}
+    assert "A -8.25, en-de B -8.25; with 10% ablated the top is the worse one in 0 of 2" in figures(
+        evidence, "Ablating the cross"
+    )
+    assert "loss of the references: no, top and bottom" in figures(evidence, "Cross-model beats v")
+
+
+def test_what_position_and_kinds_rest_on() -> None:
+    evidence = toy.evidence()
+    assert figures(evidence, "Position").endswith("(10 by chance): en-de 25")
+    told = figures(evidence, "Translation models are")
+    assert "10.0 points in translation models, 50.0 in language models; without position" in told
+    assert told.endswith("further apart in language models in 1 of 2 cells")
+
+
 def test_curves_whose_intervals_overlap_decide_nothing() -> None:
     evidence = toy.evidence()
     for model in evidence["models"].values():
@@ -187,6 +213,10 @@ def test_curves_whose_intervals_overlap_decide_nothing() -> None:
                     row[f"{metric}_low"], row[f"{metric}_high"] = 0.0, 100.0
     found = verdicts(evidence)
     assert [word for claim, word in found.items() if "BLEU more" in claim] == ["undecided"] * 3
+    assert [word for claim, word in found.items() if "Cross-model beats" in claim] == [
+        "undecided",
+        "undecided",
+    ]
 
 
 @pytest.mark.parametrize(

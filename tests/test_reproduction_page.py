@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import reproduction_toy as toy
-from reproduction_data import small, written
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-
+from report_toy import write_store
+from reproduction.chosen_neurons import arguments
 from reproduction.config import ConfigError
 from reproduction.evidence import count_numbers, differences, digest
-from reproduction.evidence_neurons import explained
+from reproduction.evidence_neurons import explained, position_places
 from reproduction.findings import all_findings
 from reproduction.label_words import label_words
 from reproduction.markdown import code, table
 from reproduction.page import write_page
 from reproduction.reading import read_reading
+from reproduction_data import small, written
 
 from fairseq_neuron_plugin import ElasticNetProbe, Ranking
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
@@ -54,6 +52,56 @@ def test_the_page_says_what_was_found_and_shows_text_as_text(tmp_path: Path) -> 
             assert (tmp_path / line.split("](")[1].rstrip(")")).is_file()
     assert "/somewhere/" not in text
     assert "paper-reading.md" not in text
+
+
+def test_what_is_not_at_the_optimum_is_said(tmp_path: Path) -> None:
+    evidence = toy.evidence()
+    page = tmp_path / "paper.md"
+    write_page(evidence, [], tmp_path, page, "the command")
+    assert "Not at the optimum to the last digit: " not in page.read_text(encoding="utf-8")
+    evidence["models"]["en-de"]["probes"]["sem"]["converged"] = False
+    evidence["models"]["en-de"]["grid"]["cells"][0]["converged"] = True
+    write_page(evidence, [], tmp_path, page, "the command")
+    text = page.read_text(encoding="utf-8")
+    assert "Not at the optimum to the last digit: en-de sem." in text
+    assert "| 0, 0 | 80.0 | 30.0 | 20.0 | 10.0 |" in text
+    assert "| 1e-05, 1e-05 * | 80.0 | 60.0 | 20.0 | 40.0 |" in text
+    assert "| 1e-05, 1e-05 | 40.0 | 50.0 |" in text  # translation and language models
+
+
+def test_analyses_of_neurons_that_a_ranking_tells() -> None:
+    orders = {"X": np.array([2, 0, 1]), "Y": np.array([1, 0, 2]), "Z": np.array([2, 1, 0])}
+    ranking = Ranking("linguistic", np.array([1, 2, 0]), np.zeros(3), orders)
+    assert arguments("first", ranking, "acts") == ["neuron", "1", "--acts", "acts"]
+    asked = arguments("labels", ranking, "acts")
+    assert asked[:4] == ["top-words", "acts", "--neurons", "1,2"]
+    assert asked[4:] == ["--words", "8", "--min-count", "5"]
+
+
+def test_places_of_the_neurons_of_the_position(tmp_path: Path) -> None:
+    layout = small(tmp_path)
+    model = layout.models[0]
+    orders = {
+        "position-F": [3, 1, 0, 2, 5, 4],
+        "cross-model": [0, 1, 2, 3, 4, 5],
+        "variance": [3, 5, 4, 2, 1, 0],
+        "mean-distance": [5, 3, 1, 4, 2, 0],
+    }
+    for name, order in orders.items():
+        path = layout.folder / model.ranking("A", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Ranking(name, np.array(order), np.array([9.0, 3, 2, 1, 0, 0])).save(path)
+    words = len(write_store(layout.folder / model.acts("A", "auto.train")).array)
+    first, second, *rest = position_places(layout, model)
+    assert first == {
+        "neuron": 3,
+        "explained": pytest.approx(9 * 2 / (9 * 2 + words - 3)),
+        "cross-model": 4,
+        "variance": 1,
+        "mean-distance": 2,
+    }
+    assert (second["neuron"], second["variance"]) == (1, 5)
+    assert len(rest) == 3
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from report_toy import write_probe, write_store
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
-
 import word_kinds
+from report_toy import write_probe, write_store
 from word_kinds import compare_by_kind, predict, read_vocabulary
 
 from fairseq_neuron_plugin.probing.probe_folder import load_probe

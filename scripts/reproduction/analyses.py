@@ -5,14 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 
-from reproduction.layout import FIRST, PROPERTIES, SPLITS, Layout, Model
+from reproduction.layout import FIRST, PROPERTIES, SINGLE, SPLITS, Layout, Model
 from reproduction.runner import Step
 
 # The paper's shares of neurons to keep, with random labels for comparison.
 TABLES = ("--ablate", "10,15,20", "--control-tasks", "1")
 # Neurons of a ranking whose top words are shown, as in the paper's table 3.
 SHOWN = 5
-SINGLE = ("variance", "mean-distance")
 
 
 def analysis_steps(layout: Layout) -> list[Step]:

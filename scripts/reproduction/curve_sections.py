@@ -8,12 +8,11 @@ from typing import Any
 
 from fairseq_neuron_plugin.sweeps.plot import plot_sweep
 from reproduction.evidence_views import curve, has_loss, language_models, translation_models
-from reproduction.layout import FIRST
+from reproduction.layout import FIRST, SINGLE
 from reproduction.markdown import Section, folded, table
 
 Evidence = dict[str, Any]
 ORDERS = ("top", "bottom")
-SINGLE_MODEL = ("cross-model", "variance", "mean-distance")
 LOSS = "By the loss of the references, teacher-forced, which knows no length (bits a symbol):"
 
 
@@ -24,7 +23,7 @@ def curve_sections(evidence: Evidence, pictures: Path) -> Iterator[Section]:
         name: {f"model {part}": (part, "cross-model") for part in model["sweeps"]}
         for name, model in (translation | language).items()
     }
-    single = {name: {one: (FIRST, one) for one in SINGLE_MODEL} for name in translation}
+    single = {name: {one: (FIRST, one) for one in ("cross-model", *SINGLE)} for name in translation}
     tasks = {
         name: {task: (FIRST, task) for task in model["tasks"]}
         for name, model in (translation | language).items()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from reproduction.analyses import SINGLE, linguistic_tasks
-from reproduction.layout import FIRST, Layout, Model
+from reproduction.analyses import linguistic_tasks
+from reproduction.layout import FIRST, SINGLE, Layout, Model
 from reproduction.runner import Step
 
 

@@ -8,9 +8,8 @@ from statistics import fmean
 from typing import Any
 
 from fairseq_neuron_plugin import Activations
-from reproduction.analyses import SINGLE
 from reproduction.corpora import read_json
-from reproduction.layout import FIRST, Layout, Model
+from reproduction.layout import FIRST, SINGLE, Layout, Model
 
 Evidence = dict[str, Any]
 # The two models whose focus is compared.
@@ -91,6 +90,7 @@ def heatmap(path: Path) -> Evidence:
 
 
 def top_words(folder: Path) -> list[Evidence]:
+    """Neurons, and the words that drive them highest and lowest."""
     return [
         {
             "neuron": one["name"],

@@ -73,14 +73,40 @@ def ranked_probes(model: Evidence) -> dict[str, Evidence]:
     return {name: model["probes"][name] for name in (*model["tasks"], "position")}
 
 
-def grid_gaps(models: dict[str, Evidence]) -> dict[tuple[float, float], float]:
-    """Points between top and bottom neurons in each cell of the λ grids, mean over the models."""
+def top_over_bottom(models: Evidence, share: str, how: str) -> dict[str, float]:
+    """Points that each classifier keeps more with its top neurons than with its bottom ones."""
+    return {
+        f"{name} {task}": kept(probe, share, "top", how) - kept(probe, share, "bottom", how)
+        for name, model in models.items()
+        for task, probe in ranked_probes(model).items()
+    }
+
+
+def grid_gaps(evidence: Evidence) -> dict[tuple[float, float], tuple[float, float]]:
+    """Points between top and bottom neurons in each cell that the λ grids of both kinds have.
+
+    Means over the translation and over the language models.
+    """
+    translation, language = (
+        _mean_gaps(models) for models in (translation_models(evidence), language_models(evidence))
+    )
+    return {cell: (gap, language[cell]) for cell, gap in translation.items() if cell in language}
+
+
+def _mean_gaps(models: dict[str, Evidence]) -> dict[tuple[float, float], float]:
     found: dict[tuple[float, float], list[float]] = {}
     for model in models.values():
         for cell in model.get("grid", {}).get("cells", ()):
             gap = 100 * cell["top_minus_bottom"]
             found.setdefault((cell["l1"], cell["l2"]), []).append(gap)
     return {cell: fmean(gaps) for cell, gaps in found.items()}
+
+
+def in_common(model: Evidence, ranking: str) -> float:
+    """Percent of its first tenth that a ranking has in common with the cross-model one."""
+    overlap = model["overlap"]
+    one, other = (overlap["names"].index(name) for name in ("cross-model", ranking))
+    return 100 * float(overlap["share"][one][other])
 
 
 def translation_models(evidence: Evidence) -> dict[str, Evidence]:

@@ -20,33 +20,82 @@ from reproduction.evidence_views import (
     translation_models,
 )
 from reproduction.finding import Finding, listed, verdict
-from reproduction.layout import FIRST
+from reproduction.layout import FIRST, SINGLE
 
 Evidence = dict[str, Any]
 # A share of neurons where a curve has only begun to fall.
 EARLY = 0.05
-SINGLE_MODEL = ("variance", "mean-distance")
 # Metrics that rise as a model gets worse.
 RISING = ("loss", "perplexity")
 
 
+# One curve from the top and one from the bottom: model, part and ranking, by what it is called.
+Pairs = dict[str, tuple[Evidence, str, str]]
+
+
 def curve_findings(evidence: Evidence) -> list[Finding]:
     """Figures 4, 5, 7 and 8."""
+    translation, language = translation_models(evidence), language_models(evidence)
+    by_bleu = [("bleu", "BLEU lower")]
+    if has_loss(translation):
+        by_bleu.append(("loss", "bits a symbol (loss of the references) more"))
+    by_perplexity = [("perplexity", "bits a word (log of the perplexity) more")]
     return [
-        _top_beats_bottom(evidence),
-        *(_beats_single_model(evidence, ranking) for ranking in SINGLE_MODEL),
-        _linguistic(evidence),
-        *_semantic_tags(evidence),
-        _language_model(evidence),
-        _linguistic_language_model(evidence),
+        _top_hurts_more(
+            "cross_model",
+            "Ablating the cross-model top hurts BLEU more than ablating its bottom",
+            _cross_model(translation),
+            by_bleu,
+        ),
+        *(_beats_single_model(translation, ranking) for ranking in SINGLE),
+        _top_hurts_more(
+            "linguistic",
+            "Ablating the top of a linguistic ranking hurts BLEU more than ablating its bottom",
+            _linguistic(translation),
+            by_bleu,
+        ),
+        *_semantic_tags(translation),
+        _top_hurts_more(
+            "language_model",
+            "In language models perplexity rises more from the cross-model top than from its "
+            "bottom",
+            _cross_model(language),
+            by_perplexity,
+        ),
+        _top_hurts_more(
+            "language_model",
+            "Ablating the top of a linguistic ranking raises perplexity more than ablating its "
+            "bottom",
+            _linguistic(language),
+            by_perplexity,
+        ),
     ]
+
+
+def _cross_model(models: Evidence) -> Pairs:
+    return {
+        f"{name} {part}": (model, part, "cross-model")
+        for name, model in models.items()
+        for part in model["sweeps"]
+    }
+
+
+def _linguistic(models: Evidence) -> Pairs:
+    return {
+        f"{name} {task}": (model, FIRST, task)
+        for name, model in models.items()
+        for task in model["tasks"]
+    }
+
+
+def _both(model: Evidence, part: str, ranking: str) -> tuple[list[Evidence], list[Evidence]]:
+    """The curves from the top and from the bottom."""
+    return curve(model, part, ranking, "top"), curve(model, part, ranking, "bottom")
 
 
 def _means(model: Evidence, part: str, ranking: str, metric: str) -> tuple[float, float]:
     """Over the curve, from the top and from the bottom."""
-    top, bottom = (
-        mean_over_curve(curve(model, part, ranking, order), metric) for order in ("top", "bottom")
-    )
+    top, bottom = (mean_over_curve(rows, metric) for rows in _both(model, part, ranking))
     return top, bottom
 
 
@@ -56,71 +105,44 @@ def _gap(model: Evidence, part: str, ranking: str, metric: str) -> float:
     return top - bottom if metric in RISING else bottom - top
 
 
-def _early(model: Evidence, part: str, ranking: str, order: str) -> Evidence:
-    """The row where few neurons are gone."""
-    rows = [row for row in curve(model, part, ranking, order) if row["ablated"]]
-    return at_share(rows, EARLY)
+def _early(model: Evidence, part: str, ranking: str) -> tuple[Evidence, Evidence]:
+    """The rows where few neurons are gone, of the top and of the bottom."""
+    top, bottom = (
+        at_share([row for row in rows if row["ablated"]], EARLY)
+        for rows in _both(model, part, ranking)
+    )
+    return top, bottom
 
 
-def _early_gap(model: Evidence, part: str, ranking: str, metric: str) -> float:
-    """How much more the top hurts than the bottom where few neurons are gone."""
-    top, bottom = (_early(model, part, ranking, order) for order in ("top", "bottom"))
-    gap: float = bottom[metric] - top[metric]
-    return -gap if metric in RISING else gap
+def _is_worse(one: float, other: float, metric: str) -> bool:
+    return one > other if metric in RISING else one < other
 
 
-def _hurts_more(model: Evidence, part: str, ranking: str, metric: str) -> bool | None:
-    """Whether the top hurts more than the bottom; None where it cannot be told."""
-    top, bottom = (curve(model, part, ranking, order) for order in ("top", "bottom"))
-    return lies_lower(bottom, top, metric) if metric in RISING else lies_lower(top, bottom, metric)
+def _hurts_more(one: list[Evidence], other: list[Evidence], metric: str) -> bool | None:
+    """Whether the model is worse along the first of two curves; None where it cannot be told."""
+    return lies_lower(other, one, metric) if metric in RISING else lies_lower(one, other, metric)
 
 
-def _common_neurons(
-    key: str, claim: str, models: Evidence, metrics: Sequence[tuple[str, str]]
+def _top_hurts_more(
+    key: str, claim: str, pairs: Pairs, metrics: Sequence[tuple[str, str]]
 ) -> Finding:
-    """Top against bottom of the cross-model ranking, in each model; the first metric decides."""
-    which = [(name, part) for name, model in models.items() for part in model["sweeps"]]
-    shares = [_early(models[name], part, "cross-model", "top")["share"] for name, part in which]
+    """Top against bottom of a ranking, in each model; the first metric decides."""
+    early = [_early(*pair) for pair in pairs.values()]
+    share = max((top["share"] for top, _ in early), default=0)
     text = []
     for metric, measured in metrics:
-        gaps = {
-            f"{name} {part}": _gap(models[name], part, "cross-model", metric)
-            for name, part in which
-        }
-        early = [_early_gap(models[name], part, "cross-model", metric) for name, part in which]
+        gaps = {name: _gap(*pair, metric) for name, pair in pairs.items()}
+        worse = [_is_worse(top[metric], bottom[metric], metric) for top, bottom in early]
         text.append(
             f"{measured} from the top than from the bottom, mean over the curve: "
-            f"{listed(gaps, '+.2f')}; with {max(shares, default=0):.0%} ablated the top is the "
-            f"worse one in {sum(gap > 0 for gap in early)} of {len(early)}"
+            f"{listed(gaps, '+.2f')}; with {share:.0%} ablated the top is the worse one in "
+            f"{sum(worse)} of {len(worse)}"
         )
-    cases = [_hurts_more(models[name], part, "cross-model", metrics[0][0]) for name, part in which]
+    cases = [_hurts_more(*_both(*pair), metrics[0][0]) for pair in pairs.values()]
     return Finding(key, claim, verdict(cases), "; ".join(text))
 
 
-def _top_beats_bottom(evidence: Evidence) -> Finding:
-    models = translation_models(evidence)
-    metrics = [("bleu", "BLEU lower")]
-    if has_loss(models):
-        metrics.append(("loss", "bits a symbol (loss of the references) more"))
-    return _common_neurons(
-        "cross_model",
-        "Ablating the cross-model top hurts BLEU more than ablating its bottom",
-        models,
-        metrics,
-    )
-
-
-def _language_model(evidence: Evidence) -> Finding:
-    return _common_neurons(
-        "language_model",
-        "In language models perplexity rises more from the cross-model top than from its bottom",
-        language_models(evidence),
-        [("perplexity", "bits a word (log of the perplexity) more")],
-    )
-
-
-def _beats_single_model(evidence: Evidence, ranking: str) -> Finding:
-    models = translation_models(evidence)
+def _beats_single_model(models: Evidence, ranking: str) -> Finding:
     both = ("cross-model", ranking)
     cases = _compare_single(models, ranking, "bleu")
     text = "mean BLEU over the curve from the top and from the bottom: " + ", ".join(
@@ -154,58 +176,15 @@ def _compare_single(models: Evidence, ranking: str, metric: str) -> list[bool | 
     """
     cases: list[bool | None] = []
     for model in models.values():
-        ends = [
-            _worse(model, "cross-model", ranking, "top", metric),
-            _worse(model, ranking, "cross-model", "bottom", metric),
-        ]
+        top, bottom = _both(model, FIRST, "cross-model")
+        other_top, other_bottom = _both(model, FIRST, ranking)
+        ends = [_hurts_more(top, other_top, metric), _hurts_more(other_bottom, bottom, metric)]
         cases.append(False if False in ends else None if None in ends else True)
     return cases
 
 
-def _worse(model: Evidence, one: str, other: str, order: str, metric: str) -> bool | None:
-    """Whether the model is worse without the neurons of one ranking than of the other."""
-    first, second = (curve(model, FIRST, ranking, order) for ranking in (one, other))
-    if metric in RISING:
-        first, second = second, first
-    return lies_lower(first, second, metric)
-
-
-def _linguistic(evidence: Evidence) -> Finding:
-    models = translation_models(evidence)
-    which = [(name, task) for name, model in models.items() for task in model["tasks"]]
-
-    def gaps(metric: str) -> str:
-        return listed(
-            {f"{name} {task}": _gap(models[name], FIRST, task, metric) for name, task in which},
-            "+.2f",
-        )
-
-    text = f"BLEU lower from the top than from the bottom, mean over the curve: {gaps('bleu')}"
-    if has_loss(models):
-        text += f"; bits a symbol (loss of the references) more: {gaps('loss')}"
-    return Finding(
-        "linguistic",
-        "Ablating the top of a linguistic ranking hurts BLEU more than ablating its bottom",
-        verdict([_hurts_more(models[name], FIRST, task, "bleu") for name, task in which]),
-        text,
-    )
-
-
-def _linguistic_language_model(evidence: Evidence) -> Finding:
-    models = language_models(evidence)
-    which = [(name, task) for name, model in models.items() for task in model["tasks"]]
-    gaps = {f"{name} {task}": _gap(models[name], FIRST, task, "perplexity") for name, task in which}
-    return Finding(
-        "language_model",
-        "Ablating the top of a linguistic ranking raises perplexity more than ablating its bottom",
-        verdict([_hurts_more(models[name], FIRST, task, "perplexity") for name, task in which]),
-        "bits a word more from the top than from the bottom, mean over the curve: "
-        + listed(gaps, "+.2f"),
-    )
-
-
-def _semantic_tags(evidence: Evidence) -> Iterator[Finding]:
-    for name, model in translation_models(evidence).items():
+def _semantic_tags(models: Evidence) -> Iterator[Finding]:
+    for name, model in models.items():
         if not {"sem", "pos"} <= set(model["tasks"]):
             continue
         tops = {task: curve(model, FIRST, task, "top") for task in ("sem", "pos")}

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from reproduction.chosen_neurons import WORDS
-from reproduction.evidence_views import translation_models
+from reproduction.evidence_views import in_common, translation_models
 from reproduction.finding import Finding, listed, verdict
+from reproduction.layout import SINGLE
 
 Evidence = dict[str, Any]
 # A neuron follows the position if first, middle and last third explain so much of its variance.
@@ -91,12 +92,11 @@ def _shared(evidence: Evidence) -> Finding:
 
 
 def _overlap(evidence: Evidence) -> Finding:
-    found = {}
-    for name, model in evidence["models"].items():
-        overlap = model["overlap"]
-        row = overlap["share"][overlap["names"].index("cross-model")]
-        for other in ("variance", "mean-distance"):
-            found[f"{name} {other}"] = 100 * row[overlap["names"].index(other)]
+    found = {
+        f"{name} {other}": in_common(model, other)
+        for name, model in evidence["models"].items()
+        for other in SINGLE
+    }
     return Finding(
         "overlap",
         "Cross-model has less than 10% in common with variance and mean distance",
@@ -124,15 +124,13 @@ def _closed_classes(evidence: Evidence) -> Finding:
 
 def _position(evidence: Evidence) -> Finding:
     """As the paper says it of the classifier's neurons; F tells neurons apart one by one."""
-    cases, text, common = [], [], {}
-    for name, model in translation_models(evidence).items():
+    models = translation_models(evidence)
+    common = {name: in_common(model, "position") for name, model in models.items()}
+    cases, text = [], []
+    for name, model in models.items():
         places = [entry["cross-model"] for entry in model["position"]]
         cases.append(sum(place <= model["neurons"] / 10 for place in places) >= MOST_OF_FIVE)
         text.append(f"{name} {', '.join(map(str, places))} of {model['neurons']}")
-        overlap = model["overlap"]
-        row = overlap["share"][overlap["names"].index("cross-model")]
-        if "position" in overlap["names"]:
-            common[name] = 100 * row[overlap["names"].index("position")]
     return Finding(
         "position",
         "Position neurons stand on top of the cross-model ranking",

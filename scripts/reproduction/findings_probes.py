@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from statistics import fmean
 from typing import Any
 
@@ -11,6 +10,7 @@ from reproduction.evidence_views import (
     kept,
     language_models,
     ranked_probes,
+    top_over_bottom,
     translation_models,
 )
 from reproduction.finding import Finding, listed, verdict
@@ -30,8 +30,18 @@ def probe_findings(evidence: Evidence) -> list[Finding]:
         _above_majority(evidence, "", "Classifiers beat the majority baseline"),
         _above_majority(evidence, ".gold", "They also do with tags annotated by hand"),
         _penalty(evidence),
-        _mask(evidence),
-        _retrain_better(evidence),
+        _keeps_more(
+            evidence,
+            "mask",
+            "masked",
+            "In the classifier the top 10% of neurons keep more than the bottom 10%",
+        ),
+        _keeps_more(
+            evidence,
+            "retrain",
+            "retrained",
+            "Retrained on the top 10% of neurons it is better than on the bottom 10%",
+        ),
         _retrain_nearly(evidence),
     ]
 
@@ -75,31 +85,13 @@ def _penalty(evidence: Evidence) -> Finding:
     )
 
 
-def _mask(evidence: Evidence) -> Finding:
-    gaps = dict(top_over_bottom(evidence["models"], "10%", "mask"))
+def _keeps_more(evidence: Evidence, how: str, verb: str, claim: str) -> Finding:
+    gaps = top_over_bottom(evidence["models"], "10%", how)
     return Finding(
-        "mask",
-        "In the classifier the top 10% of neurons keep more than the bottom 10%",
+        how,
+        claim,
         verdict([gap > 0 for gap in gaps.values()]),
-        "points, top over bottom, masked: " + listed(gaps, "+.1f"),
-    )
-
-
-def top_over_bottom(models: Evidence, share: str, how: str) -> Iterator[tuple[str, float]]:
-    """Points that each classifier keeps more with its top neurons than with its bottom ones."""
-    for name, model in models.items():
-        for task, probe in ranked_probes(model).items():
-            top, bottom = (kept(probe, share, order, how) for order in ("top", "bottom"))
-            yield f"{name} {task}", top - bottom
-
-
-def _retrain_better(evidence: Evidence) -> Finding:
-    gaps = dict(top_over_bottom(evidence["models"], "10%", "retrain"))
-    return Finding(
-        "retrain",
-        "Retrained on the top 10% of neurons it is better than on the bottom 10%",
-        verdict([gap > 0 for gap in gaps.values()]),
-        "points, top over bottom, retrained: " + listed(gaps, "+.1f"),
+        f"points, top over bottom, {verb}: " + listed(gaps, "+.1f"),
     )
 
 
@@ -121,7 +113,7 @@ def _retrain_nearly(evidence: Evidence) -> Finding:
 def kinds(evidence: Evidence) -> Finding:
     """As the paper measures it: how far top and bottom 10% are apart, masked."""
     translation, language = (
-        dict(top_over_bottom(models, "10%", "mask"))
+        top_over_bottom(models, "10%", "mask")
         for models in (translation_models(evidence), language_models(evidence))
     )
     tagged = (
@@ -143,18 +135,11 @@ def kinds(evidence: Evidence) -> Finding:
 
 def _along_grid(evidence: Evidence) -> str:
     """At how many strengths of the penalty the language models are the more focused ones."""
-    gaps = {
-        name: grid_gaps(models)
-        for name, models in (
-            ("translation", translation_models(evidence)),
-            ("language", language_models(evidence)),
-        )
-    }
-    cells = [cell for cell in gaps["translation"] if cell in gaps["language"]]
-    if not cells:
+    gaps = grid_gaps(evidence).values()
+    if not gaps:
         return ""
-    more = sum(gaps["language"][cell] > gaps["translation"][cell] for cell in cells)
+    more = sum(language > translation for translation, language in gaps)
     return (
         f"; of the first task's 20%, over the grids of λ, further apart in language models in "
-        f"{more} of {len(cells)} cells"
+        f"{more} of {len(gaps)} cells"
     )

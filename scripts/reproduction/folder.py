@@ -136,7 +136,6 @@ def take_models(run: Path, layout: Layout, journal: Journal, steps: list[Step]) 
     for step in wanted:
         if step.name not in done or done[step.name]["command"] != command_of(step):
             raise ConfigError(f"--models {run}: {step.name} is not done there")
-    layout.folder.mkdir(parents=True, exist_ok=True)
     for name in SHARED:
         link, target = layout.folder / name, (run / name).resolve()
         if link.resolve() != target:

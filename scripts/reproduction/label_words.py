@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from fairseq_neuron_plugin import Ranking
+from fairseq_neuron_plugin.probing.baselines import MajorityBaseline
 from fairseq_neuron_plugin.probing.probe_folder import load_probe
 from reproduction.chosen_neurons import MIN_COUNT
 from reproduction.corpora import read_json
@@ -23,7 +24,7 @@ def label_words(layout: Layout, model: Model, task: str, labels: Sequence[str]) 
     of these have the label.
 
     A word has the label that it has most often in the training text; of equally frequent ones the
-    first that is met. ``of_all`` is how many of the ``candidates``, the words that are frequent
+    first in sorted order. ``of_all`` is how many of the ``candidates``, the words that are frequent
     enough to be shown, have the label, and ``probability`` that of drawing as many of them by
     chance, or more (hypergeometric).
 
@@ -72,11 +73,5 @@ def _labels_of_words(layout: Layout, model: Model, task: str) -> dict[str, str]:
             layout.tags(model.language, "auto", task, "train"),
         )
     )
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for word, label in zip(words, labels, strict=True):
-        counts[word][label] += 1
-    return {
-        word: found.most_common(1)[0][0]
-        for word, found in counts.items()
-        if found.total() >= MIN_COUNT
-    }
+    by_word = MajorityBaseline().fit(words, labels).by_word_
+    return {word: by_word[word] for word, times in Counter(words).items() if times >= MIN_COUNT}

@@ -12,6 +12,8 @@ from reproduction.runner import SCRIPTS
 USER_DIR = SCRIPTS.parent / "user_dir"
 FIRST = "A"
 SPLITS = ("train", "test")
+# Rankings of the neurons of one model that need no labels: the paper's baselines.
+SINGLE = ("variance", "mean-distance")
 # Built-in properties, each with the text that its classifier reads.
 PROPERTIES = {"position": "auto", "months": "months"}
 

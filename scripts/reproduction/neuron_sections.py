@@ -10,14 +10,14 @@ from typing import Any
 
 from reproduction.evidence_views import (
     grid_gaps,
-    kept,
     language_models,
-    ranked_probes,
     shares,
+    top_over_bottom,
     translation_models,
 )
 from reproduction.findings_neurons import answers
 from reproduction.heatmap import draw_sentences
+from reproduction.layout import SINGLE
 from reproduction.markdown import Section, code, folded, table
 
 Evidence = dict[str, Any]
@@ -154,7 +154,7 @@ def _position(models: Evidence) -> str:
     rows = [
         [
             f"{name} {entry['neuron']}",
-            *(entry[ranking] for ranking in ("cross-model", "variance", "mean-distance")),
+            *(entry[ranking] for ranking in ("cross-model", *SINGLE)),
             model["neurons"],
             100 * entry["explained"],
         ]
@@ -180,11 +180,7 @@ def _kinds(evidence: Evidence) -> str:
     ):
         for share in shares(first["probes"]["position"]):
             gaps = {
-                how: fmean(
-                    kept(probe, share, "top", how) - kept(probe, share, "bottom", how)
-                    for model in models.values()
-                    for probe in ranked_probes(model).values()
-                )
+                how: fmean(top_over_bottom(models, share, how).values())
                 for how in ("mask", "retrain")
             }
             rows.append([f"{kind}, {share} kept", gaps["mask"], gaps["retrain"]])
@@ -194,14 +190,7 @@ def _kinds(evidence: Evidence) -> str:
 
 def _kinds_along_grid(evidence: Evidence) -> Iterator[str]:
     """The same for other strengths of the penalty, where both kinds of models have a grid."""
-    translation, language = (
-        grid_gaps(models) for models in (translation_models(evidence), language_models(evidence))
-    )
-    rows = [
-        [f"{l1:g}, {l2:g}", gap, language[l1, l2]]
-        for (l1, l2), gap in translation.items()
-        if (l1, l2) in language
-    ]
+    rows = [[f"{l1:g}, {l2:g}", *gaps] for (l1, l2), gaps in grid_gaps(evidence).items()]
     if rows:
         header = ["λ1, λ2", "translation models", "language models"]
         yield (
