@@ -1,0 +1,1 @@
+"""What reads models: files of other programs, and fairseq itself."""
