@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .core.quoting import unquote
 from .errors import UserError
 from .files import StrPath, read_json, write_json
 from .neurons import NeuronSpace, parse_amount
@@ -77,10 +78,13 @@ class Ranking:
             # The label itself may hold a colon, the last two parts never do.
             label, _, rest = selector.removeprefix("label=").rpartition(":")
             label, _, order = label.rpartition(":")
-            rest = f"{order}:{rest}"
+            label, rest = unquote(label), f"{order}:{rest}"
         order, colon, amount = rest.partition(":")
-        if not colon:
-            raise UserError(f"cannot read {selector!r}; write top:50, bottom:10% or label=L:top:20")
+        if not colon or (label is not None and not order):
+            raise UserError(
+                f"cannot read {selector!r}; write top:50, bottom:10% or label=L:top:20 (a label "
+                'that holds |, ; or a comma in double quotes: label="NN|VB":top:20)'
+            )
         count = parse_amount(amount, len(self.neurons))
         return [int(neuron) for neuron in self.order(order, label)[:count]]
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from .core.quoting import split_unquoted
 from .errors import UserError
 from .neurons import Layer, NeuronSpace, choose_layers
 from .ranking import Ranking
@@ -24,7 +25,8 @@ def parse_spec(
     Args:
         spec: a neuron list (``3,17-25`` or ``encoder.layers.0:3,17-25;encoder.layers.1:7``), or a
             selection from a ranking file: ``RANKING.json:top:50``, ``RANKING.json:bottom:10%``,
-            ``RANKING.json:label=VERB:top:20``. Empty means no neuron.
+            ``RANKING.json:label=VERB:top:20``; a label that holds one of ``|;:,="`` stands in
+            double quotes. Empty means no neuron.
         available: every layer of the model, in model order.
         globs: the layers that flat ids count through, see `choose_layers`.
 
@@ -90,7 +92,7 @@ def split_settings(text: str) -> list[tuple[str, str]]:
         UserError: a spec without a value, or a value without one.
     """
     found = []
-    for part in filter(None, (part.strip() for part in text.split(";"))):
+    for part in filter(None, (part.strip() for part in split_unquoted(text, ";"))):
         spec, equals, number = part.rpartition("=")
         if not equals or not spec.strip():
             raise UserError(f"{part!r} is no neuron with a value; write encoder.layers.1:123=0.8")

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..analysis.inputs import check_same_neurons, unique_names
 from ..analysis.overlap import Overlap, origin, overlap
 from ..analysis.overlap_plot import plot_overlap
+from ..core.quoting import unquote
 from ..errors import UserError
 from ..neurons import parse_amount
 from ..ranking import ORDERS, Ranking
@@ -145,7 +146,7 @@ def _split(argument: str) -> tuple[Path, str | None]:
         raise UserError(
             f"cannot read ranking {argument!r}; write RANKING.json or RANKING.json:label=VERB"
         )
-    return Path(match[1]), match[2]
+    return Path(match[1]), unquote(match[2])
 
 
 def _amounts(text: str | None, neurons: int) -> dict[str, int]:

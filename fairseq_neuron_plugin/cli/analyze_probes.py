@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..analysis.inputs import Origin, unique_names
+from ..core.quoting import split_unquoted, unquote
 from ..errors import UserError
 from ..probing.probe_folder import ProbeFolder, load_probe
 from ..signature import short_hash
@@ -90,7 +91,8 @@ def choose_labels(text: str, known: Iterable[str], flag: str = "--labels") -> li
         UserError: an unknown label, or none.
     """
     there = list(dict.fromkeys(known))
-    chosen = list(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    given = (unquote(part.strip()) for part in split_unquoted(text, ","))
+    chosen = list(dict.fromkeys(filter(None, given)))
     if not chosen:
         raise UserError(f"{flag} names no label")
     for label in chosen:

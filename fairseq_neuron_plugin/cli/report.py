@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from ..core.quoting import split_unquoted, unquote
 from ..errors import UserError
 from ..files import write_text
 from .common import CommandParser, StepProgress, run_command
@@ -80,7 +81,7 @@ def _report(args: argparse.Namespace, arguments: Sequence[str]) -> None:
 
     choice = CardChoice(
         top=args.top,
-        labels=tuple(args.label.split(",")) if args.label is not None else None,
+        labels=None if args.label is None else tuple(map(unquote, split_unquoted(args.label, ","))),
         label_top=args.label_top,
         most=args.cards,
         settings=CardSettings(

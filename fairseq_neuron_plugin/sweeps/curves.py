@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from ..core.quoting import split_unquoted, unquote
 from ..errors import UserError
 from ..ranking import Ranking
 from ..signature import format_signature, short_hash
@@ -33,7 +34,9 @@ def read_curves(given: Sequence[str], labels: str | None = None) -> dict[str, Ra
         UserError: no ranking, no such label, labels that no file stands for, or two curves
             of one name.
     """
-    names = None if labels is None else [part.strip() for part in labels.split(",")]
+    names = (
+        None if labels is None else [unquote(part.strip()) for part in split_unquoted(labels, ",")]
+    )
     if names is not None and not all(names):
         raise UserError(f"--label {labels!r} names no label; write for example VERB,NOUN")
     if names is not None and all(_selection(text) for text in map(str, given)):
@@ -90,7 +93,7 @@ def _each(given: Sequence[str], labels: Sequence[str] | None) -> Iterator[tuple[
     for text in map(str, given):
         selection = _selection(text)
         if selection:
-            yield selection[1], selection[2]
+            yield selection[1], unquote(selection[2])
         elif labels is None:
             yield text, None
         else:

@@ -22,8 +22,8 @@ class AblationConfig(FairseqDataclass):
         metadata={
             "help": "neurons to clamp: a list such as 'encoder.layers.0:3,17-25', or a selection "
             "from a ranking such as 'RANKING.json:top:50', 'RANKING.json:bottom:10%%', "
-            "'RANKING.json:label=VERB:top:20'; for an ensemble one for all its models, or one "
-            "for each: 'SPEC|SPEC'"
+            "'RANKING.json:label=VERB:top:20' (a label that holds | or ; in double quotes); "
+            "for an ensemble one for all its models, or one for each: 'SPEC|SPEC'"
         },
     )
     ablate_value: str = field(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..activations import Activations
 from ..clamp_values import mean_values, number_or_store
+from ..core.quoting import split_unquoted
 from ..errors import UserError
 from ..files import sha256_file
 from ..interventions import Neurons, ablate, list_layers
@@ -104,7 +105,7 @@ def check_number_of_models(flags: AblationConfig, models: int) -> None:
 
 def split_specs(flags: AblationConfig) -> list[str]:
     """The parts of ``--ablate``: one for all models of an ensemble, or one for each."""
-    return (flags.ablate or "").split("|")
+    return split_unquoted(flags.ablate or "", "|")
 
 
 def _digest(neurons: Neurons, value: float | Mapping[str, Tensor], scope: str) -> str:

@@ -1,0 +1,1 @@
+"""What everything else is built of: names, specs, files, errors."""
