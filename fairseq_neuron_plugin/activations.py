@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .data.digests import FileDigest
 from .errors import UserError
 from .files import (
     StrPath,
@@ -27,6 +28,7 @@ from .files import (
     read_json,
     remove_leftovers,
     sha256,
+    sha256_file,
     write_json,
 )
 from .neurons import NeuronSpace
@@ -47,23 +49,27 @@ class Activations:
         layers: the layers whose neurons are the columns.
         manifest: how the store came about.
 
+    Args:
+        path: the folder.
+        verify: read all files and compare them with their hashes in the manifest; otherwise the
+            words, and of the activations sizes and a sample.
+
     Raises:
-        UserError: no store, an unfinished one, or one whose parts do not fit together.
+        UserError: no store, an unfinished one, or one whose files are not those that were written.
     """
 
-    def __init__(self, path: StrPath) -> None:
+    def __init__(self, path: StrPath, verify: bool = False) -> None:
         self.path = Path(path)
         self.manifest = _read_manifest(self.path)
         self.layers: NeuronSpace
         self.offsets: npt.NDArray[np.int64]
         self.array: npt.NDArray[Any] | ShardedRows
         try:
+            self._check_files(verify)
             self._open()
             self._check()
         except (OSError, ValueError, KeyError, IndexError, EOFError) as error:
-            raise UserError(
-                f"activation store {self.path} is damaged ({error!r}); extract it again"
-            ) from error
+            raise self._damaged(repr(error)) from error
 
     def _open(self) -> None:
         self.layers = NeuronSpace.from_json(self.manifest["layers"])
@@ -100,14 +106,31 @@ class Activations:
         """All words in row order."""
         return [word for sentence in self.sentences for word in sentence]
 
+    def _check_files(self, whole: bool) -> None:
+        """Compare the files with their hashes; stores of earlier versions have only the words'."""
+        expected = self.manifest.get("shards")
+        shards = sorted(self.path.glob("activations-*.npy"))
+        if expected is not None:
+            if [shard.name for shard in shards] != sorted(expected):
+                raise self._damaged(f"it has {len(shards)} shards instead of {len(expected)}")
+            for shard in shards:
+                difference = FileDigest.from_json(expected[shard.name]).differs(shard, whole)
+                if difference:
+                    raise self._damaged(f"{shard.name}: {difference}")
+        words = self.manifest.get("tokens_sha256")
+        if words is not None and sha256_file(self.path / "tokens.txt") != words:
+            raise self._damaged("tokens.txt: its content has changed")
+
+    def _damaged(self, what: str) -> UserError:
+        return UserError(f"activation store {self.path} is damaged ({what}); extract it again")
+
     def _check(self) -> None:
         rows = int(self.offsets[-1])
         lines = iter_lines(self.path / "tokens.txt", "activation store")
         counts = _cumulate(line.count(" ") + 1 if line else 0 for line in lines)
         if self.array.shape != (rows, self.layers.size) or not np.array_equal(self.offsets, counts):
-            raise UserError(
-                f"activation store {self.path} is damaged: {self.array.shape} values for "
-                f"{rows} words of {len(counts) - 1} sentences; extract it again"
+            raise self._damaged(
+                f"{self.array.shape} values for {rows} words of {len(counts) - 1} sentences"
             )
 
 
@@ -226,6 +249,11 @@ class StoreWriter:
             np.save(stream, self.offsets)
         with atomic_path(self.path / "tokens.txt") as partial, open(partial, "wb") as stream:
             stream.writelines(_lines(self.sentences))
+        digests = {
+            path.name: FileDigest.of(path).to_json()
+            for path in map(self._shard_path, range(len(self.shards)))
+        }
+        write_json(self.path / _PARTIAL, {**self.manifest, "shards": digests})
         (self.path / _PARTIAL).replace(self.path / _MANIFEST)
         self.complete = True
 
@@ -255,7 +283,9 @@ class StoreWriter:
     def _check_same_run(self, found: Mapping[str, Any]) -> None:
         # What says most first: a signature or a hash that differs explains little.
         for key in ["model", "corpus", "layers", *self.manifest, *found]:
-            if key != "command" and _identity(found, key) != _identity(self.manifest, key):
+            if key not in ("command", "shards") and _identity(found, key) != _identity(
+                self.manifest, key
+            ):
                 raise UserError(
                     f"{self.path} holds another run: its {key} is {found.get(key)!r}, "
                     f"this one's is {self.manifest.get(key)!r}; choose another folder or remove it"

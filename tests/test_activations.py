@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,52 @@ def test_damaged_store(tmp_path, name, content) -> None:
         (tmp_path / "acts" / name).write_bytes(content)
     with pytest.raises(UserError, match="damaged"):
         Activations(tmp_path / "acts")
+
+
+def test_files_of_another_store_are_refused(tmp_path) -> None:
+    for name, rows in (("acts", ROWS), ("other", ROWS + 1)):
+        write_store(tmp_path / name, rows, SENTENCES, SPACE)
+    shard = "activations-00000.npy"
+    (tmp_path / "acts" / shard).write_bytes((tmp_path / "other" / shard).read_bytes())
+    with pytest.raises(UserError, match=f"damaged \\({shard}: its content has changed"):
+        Activations(tmp_path / "acts")
+
+
+def test_a_lost_byte_in_a_word_is_found(tmp_path) -> None:
+    store = write_store(tmp_path / "acts", ROWS, [["aa", "b"], ["c"]], SPACE).path
+    (store / "tokens.txt").write_bytes(b"a b\nc\n")
+    with pytest.raises(UserError, match=r"damaged \(tokens.txt: its content has changed"):
+        Activations(store)
+
+
+def test_verify_reads_every_byte(tmp_path) -> None:
+    rows = np.zeros((100_000, SPACE.size), dtype=np.float32)
+    store = write_store(tmp_path / "acts", rows, [["w"] * len(rows)], SPACE).path
+    shard = store / "activations-00000.npy"
+    content = bytearray(shard.read_bytes())
+    missed = 0
+    for position in range(128, len(content), 9973):
+        content[position] ^= 1
+        shard.write_bytes(content)
+        with pytest.raises(UserError, match="its content has changed"):
+            Activations(store, verify=True)
+        try:
+            Activations(store)
+            missed += 1
+        except UserError:
+            pass
+        content[position] ^= 1
+    assert missed  # a sample is a sample
+    shard.write_bytes(content)
+    Activations(store, verify=True)
+
+
+def test_stores_of_before_there_were_hashes_of_shards(tmp_path) -> None:
+    store = write_store(tmp_path / "acts", ROWS, SENTENCES, SPACE).path
+    manifest = json.loads((store / "manifest.json").read_text())
+    del manifest["shards"]
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    assert np.array_equal(Activations(store, verify=True).array, ROWS)
 
 
 def test_temporary_files_of_a_killed_run_are_removed(tmp_path) -> None:
