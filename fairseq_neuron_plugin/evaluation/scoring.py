@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sacrebleu.metrics import BLEU, CHRF, TER
 from sacrebleu.metrics.base import Metric
 
 from ..errors import UserError
 from ..files import StrPath, read_lines
 from .bootstrap import RESAMPLES, FloatArray, Resampling, interval
+from .metric_settings import KINDS, MetricSettings, is_unspaced
 
-_KINDS: dict[str, Callable[..., Metric]] = {"bleu": BLEU, "chrf": CHRF, "ter": TER}
-METRICS = tuple(_KINDS)
+METRICS = tuple(KINDS)
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Scorer:
         origin: where they come from, for the signature.
         metrics: some of `METRICS`.
         resamples: how many texts are drawn for the intervals; 0 for none.
+        settings: of the metrics; None for sacrebleu's defaults, whatever the language.
+
+    Raises:
+        UserError: a setting that sacrebleu cannot use.
     """
 
     def __init__(
@@ -46,14 +49,17 @@ class Scorer:
         origin: str,
         metrics: Sequence[str] = METRICS,
         resamples: int = RESAMPLES,
+        settings: MetricSettings | None = None,
     ) -> None:
+        self.settings = settings or MetricSettings()
         self.references = list(references)
         self.origin = origin
         self.metrics = tuple(metrics)
         self.resampling = Resampling(len(self.references), resamples) if resamples else None
         # BLEU also counts the words of the length ratio.
         self._metrics = {
-            name: _Metric(_KINDS[name], self.references) for name in ("bleu", *self.metrics)
+            name: _Metric(self.settings.make(name, self.references))
+            for name in ("bleu", *self.metrics)
         }
 
     def score(self, hypotheses: Sequence[str]) -> Scores:
@@ -86,6 +92,21 @@ class Scorer:
         numbers["length_ratio"] = words / wanted if wanted else None
         return Scores(numbers, resampled)
 
+    def notes(self, bleu: float | None) -> list[str]:
+        """List what a user should know of BLEU.
+
+        Args:
+            bleu: of the unablated model, in percent; None if it is not scored.
+        """
+        notes = [self.settings.note] if self.settings.note and "bleu" in self.metrics else []
+        if bleu is not None and bleu < 1 and is_unspaced(self.references):
+            notes.append(
+                f"the unablated model has a BLEU of {bleu:.2f}, and the references are written "
+                "without spaces: BLEU needs a tokenizer for them, such as --bleu-tokenize zh, "
+                "char, spm or flores200"
+            )
+        return notes
+
     def signatures(self) -> dict[str, str]:
         """sacrebleu's signature of each metric."""
         return {name: self._metrics[name].signature(self.resampling) for name in self.metrics}
@@ -98,9 +119,9 @@ class _Metric:
     the same by one matrix product.
     """
 
-    def __init__(self, kind: Callable[..., Metric], references: Sequence[str]) -> None:
-        # References given here are tokenised and counted once, not at every point.
-        self._metric = kind(references=[references])
+    def __init__(self, metric: Metric) -> None:
+        # Its references are tokenised and counted already, not at every point.
+        self._metric = metric
 
     def statistics(self, hypotheses: Sequence[str]) -> FloatArray:
         """What the score needs to know of each sentence, ``[sentences, k]``."""
