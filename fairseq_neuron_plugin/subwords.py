@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,47 @@ def join_words(symbols: Sequence[str], mark: str | None) -> list[str]:
         word = "".join(pieces).removeprefix("▁" if mark == "▁" else "")
         words.append(word or str(mark))  # a mark that stands alone; a word is never empty
     return words
+
+
+class UnmatchedWords(ValueError):
+    """Subwords that do not spell the words they were made of."""
+
+
+def match_words(
+    words: Sequence[str],
+    symbols: Sequence[str],
+    mark: str | None,
+    segment: Callable[[str], Sequence[str]],
+) -> list[int]:
+    """Find each word's first subword, and check that the subwords spell the words.
+
+    A segmentation may normalise: one word can become two while another vanishes, so that as many
+    remain and every word after them would get its neighbour's subwords.
+
+    Args:
+        words: of a sentence.
+        symbols: the subwords of the sentence.
+        mark: of the segmentation, see `subword_mark`.
+        segment: makes the subwords of a single word, normalised in the same way.
+
+    Returns:
+        Index of each word's first subword, ``[words]``.
+
+    Raises:
+        UnmatchedWords: the first word that its subwords do not spell.
+    """
+    starts = word_starts(symbols, mark)
+    spelled = join_words(symbols, mark)
+    for number, word in enumerate(words):
+        alone = join_words(list(segment(word)), mark)
+        if len(alone) != 1 or (mark == "@@" and alone != [word]):  # which does not normalise
+            became = ", ".join(map(repr, alone)) or "nothing"
+            raise UnmatchedWords(f"word {number + 1}, {word!r}, becomes {became}")
+        if spelled[number : number + 1] != alone:
+            raise UnmatchedWords(f"word {number + 1}, {word!r}, is not where its subwords are")
+    if len(spelled) != len(words):
+        raise UnmatchedWords(f"{len(words)} words become {len(spelled)}")
+    return starts
 
 
 def last_subwords(is_start: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

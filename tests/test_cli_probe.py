@@ -61,6 +61,16 @@ def given(tmp_path):
     return tmp_path, train, test
 
 
+def test_a_probe_below_the_majority_baseline_says_why(given, capsys):
+    folder, (_, labels, _), _ = given
+    texts = []
+    for l1 in ("0.001", "10"):
+        given_flags = ("--labels", labels, "--l1", l1, "--save-dir", folder / l1)
+        assert run(folder / "acts", *given_flags) == 0
+        texts.append(capsys.readouterr().out)
+    assert ["below the majority baseline" in text for text in texts] == [False, True]
+
+
 def test_whole_run_with_a_test_store(given, capsys):
     folder, (_, labels, _), (test, test_labels, tags) = given
     tags[0][0] = "X"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from fairseq_neuron_plugin.errors import UserError
 from fairseq_neuron_plugin.subwords import (
+    UnmatchedWords,
     join_words,
     last_subwords,
+    match_words,
     pool,
     subword_mark,
     word_starts,
@@ -65,3 +69,35 @@ def test_mark(post_process, mark) -> None:
 def test_unknown_segmentation() -> None:
     with pytest.raises(UserError, match="'letter'"):
         subword_mark("letter")
+
+
+def normalising(word: str) -> list[str]:
+    """Segment as sentencepiece with NFKC: an acute accent becomes a space and a combining one."""
+    return [f"▁{part}" for part in word.replace("´", " ́").replace("\u200b", " ").split()]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["A", "mother´works", "\u200b", "A"], "word 2, 'mother´works', becomes 'mother', '́works'"),
+        (["a", "\u200b", "b"], "word 2, '\\u200b', becomes nothing"),
+    ],
+)
+def test_words_that_the_segmentation_changes(words, message) -> None:
+    symbols = [piece for word in words for piece in normalising(word)]
+    with pytest.raises(UnmatchedWords, match=re.escape(message)):
+        match_words(words, symbols, "▁", normalising)
+
+
+def test_words_are_matched_by_their_characters() -> None:
+    def halves(word: str) -> list[str]:
+        return [f"{word[:1]}@@", word[1:]] if len(word) > 1 else [word]
+
+    words = ["un", "a", "cat"]
+    symbols = [piece for word in words for piece in halves(word)]
+    assert match_words(words, symbols, "@@", halves) == [0, 2, 3]
+    for wrong in (["un", "b", "cat"], ["un", "a"], ["un", "a", "cat", "s"], ["a", "un", "cat"]):
+        with pytest.raises(UnmatchedWords):
+            match_words(wrong, symbols, "@@", halves)
+    with pytest.raises(UnmatchedWords, match="'x@@'"):  # a word that looks like a subword
+        match_words(["x@@"], ["x@@"], "@@", lambda word: [word])

@@ -9,6 +9,12 @@ from .common import format_table
 
 Result = Mapping[str, Any]
 
+BELOW_BASELINE = (
+    "The probe is below the majority baseline. Usual reasons: many words are unknown to the model "
+    "(the extraction prints how many: is the text segmented as the training data were?), too few "
+    "words to train on, or a penalty that is too strong (--l1, --l2; --grid auto finds one)."
+)
+
 
 def summary(result: Result) -> str:
     """All tables, one after the other."""
@@ -17,6 +23,8 @@ def summary(result: Result) -> str:
 
 def _parts(result: Result) -> Iterator[str]:
     yield _accuracies(result)
+    if result["test"]["accuracy"] < result["majority_baseline"]:
+        yield BELOW_BASELINE
     yield _solver(result["solver"])
     if result["grid"]:
         yield _grid(result)

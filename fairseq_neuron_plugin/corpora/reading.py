@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import numpy as np
 from ..errors import UserError
 from ..files import StrPath, iter_lines
 from ..loading import Session, user_errors
-from ..subwords import MARK_OF_BPE, join_words, subword_mark, word_starts
+from ..subwords import (
+    MARK_OF_BPE,
+    UnmatchedWords,
+    join_words,
+    match_words,
+    subword_mark,
+    word_starts,
+)
 from .corpus import Corpus, Reader
 from .readers import PairReader, SourceReader, TextReader, open_pairs
 from .symbols import SymbolRows, Symbols
@@ -118,10 +126,7 @@ def _check_not_empty(symbols: Symbols, side: str) -> None:
 
 
 def _corpus(side: str, symbols: Symbols, reader: Reader, dictionary: Any, origin: str) -> Corpus:
-    padded = np.flatnonzero(symbols.ids == dictionary.pad())
-    if len(padded):
-        number = int(np.searchsorted(symbols.offsets, padded[0], side="right"))
-        raise UserError(f"sentence {number} of the {side} holds the padding symbol")
+    _refuse_padding(symbols, dictionary, f"the {side}")
     return Corpus(side, symbols, reader, dictionary, origin)
 
 
@@ -163,23 +168,41 @@ def _read_symbols(session: Session, path: StrPath, dictionary: Any) -> Symbols:
     symbols = Symbols(_segment(session, path, dictionary))
     if not len(symbols.ids):
         raise UserError(f"the input {path} is empty")
+    _refuse_padding(symbols, dictionary, str(path))
     return symbols
+
+
+def _refuse_padding(symbols: Symbols, dictionary: Any, what: str) -> None:
+    """Refuse a text in which padding stands as a word: the model would take it for the end."""
+    padded = np.flatnonzero(symbols.ids == dictionary.pad())
+    if len(padded):
+        number = int(np.searchsorted(symbols.offsets, padded[0], side="right"))
+        raise UserError(
+            f"{what}, sentence {number}, holds the padding token {dictionary.pad_word!r}, which "
+            "cannot be a word of a text"
+        )
 
 
 def _segment(session: Session, path: StrPath, dictionary: Any) -> Iterator[Sentence]:
     """The arguments of `Symbols` for a text."""
     bpe = session.build_bpe()
     mark = _mark_of_text(session, bpe is not None)
+    if bpe:
+        segment = cache(lambda word: tuple(bpe.encode(word).split()))
     for number, raw in enumerate(iter_lines(path, "input"), start=1):
         line = " ".join(raw.split())
         symbols = (bpe.encode(line) if bpe and line else line).split()
-        words = line.split() if bpe else join_words(symbols, mark)
-        starts = word_starts(symbols, mark)
-        if len(starts) != len(words):
-            raise UserError(
-                f"{path}, sentence {number}: its {len(words)} words became {len(starts)} after "
-                f"segmentation: {line!r}"
-            )
+        if bpe:
+            words = line.split()
+            try:
+                starts = match_words(words, symbols, mark, segment)
+            except UnmatchedWords as error:
+                raise UserError(
+                    f"{path}, sentence {number}: --bpe changes its words: {error}; normalise the "
+                    f"text first: {line!r}"
+                ) from error
+        else:
+            words, starts = join_words(symbols, mark), word_starts(symbols, mark)
         yield [dictionary.index(symbol) for symbol in symbols], words, starts
 
 
