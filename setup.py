@@ -21,7 +21,9 @@ COMMANDS = (
     "bake",
     "report",
     "explore",
+    "import",
 )
+MODULES = {"import": "import_checkpoint"}  # of commands that no module can be named after
 
 setup(
     name="fairseq_neuron_plugin",
@@ -53,6 +55,7 @@ setup(
         "fairseq": ["fairseq-fixed>=0.12.3"],
         "plot": ["matplotlib"],
         "explore": ["gradio>=6"],
+        "import": ["safetensors>=0.4"],
         "text": ["sacremoses", "subword-nmt", "sentencepiece"],
         # The taggers of scripts/reproduce_paper.py.
         "reproduce": ["spacy>=3.8"],
@@ -60,7 +63,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            f"fairseq-neuron-{name} = fairseq_neuron_plugin.cli.{name.replace('-', '_')}:main"
+            f"fairseq-neuron-{name} = "
+            f"fairseq_neuron_plugin.cli.{MODULES.get(name, name.replace('-', '_'))}:main"
             for name in COMMANDS
         ]
     },

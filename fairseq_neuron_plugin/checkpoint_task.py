@@ -2,84 +2,84 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from .backends.fairseq.checkpoints.named_files import check_named_files, task_name
+from .errors import UserError
 from .files import StrPath
 from .loading import check_checkpoint, saved_settings
 
-# Settings that change what a multilingual model reads, or the size of its dictionary; fairseq
-# takes them from the command line and does not compare them with the checkpoint's.
-_KEPT = (
-    "lang_pairs",
-    "langs",
-    "encoder_langtok",
-    "decoder_langtok",
-    "lang_tok_style",
-    "lang_tok_replacing_bos_eos",
-    "lang_dict",
-    "langtoks",
-    "langtoks_specs",
-    "extra_data",
-    "fixed_dictionary",
-    "source_dict",
-    "target_dict",
-)
-_EXCLUSIVE = {"langs": "lang_dict", "lang_dict": "langs"}
+# Settings that change what a model of several languages reads, or the size of its dictionary;
+# fairseq takes them from the command line and does not compare them with the checkpoint's.
+_KEPT = {
+    "translation_multi_simple_epoch": (
+        *("lang_pairs", "langs", "encoder_langtok", "decoder_langtok", "lang_tok_style"),
+        *("lang_tok_replacing_bos_eos", "langtoks", "langtoks_specs", "extra_data"),
+    ),
+    "multilingual_translation": ("lang_pairs", "encoder_langtok", "decoder_langtok"),
+    "translation_from_pretrained_bart": ("langs", "prepend_bos"),
+}
+_FILES = ("langs", "lang_dict", "fixed_dictionary", "source_dict", "target_dict")
 # fairseq evaluates these as Python, so nothing but the literal of plain values is handed on.
 _LITERALS = ("langtoks", "extra_data")
-# Without them the dictionaries of the data folder are read; those of the training may be gone.
-_DICTIONARIES = ("fixed_dictionary", "source_dict", "target_dict")
 
 
-def task_flags(path: StrPath, given: Sequence[str]) -> list[str]:
+def task_flags(path: StrPath, given: Sequence[str], data: StrPath | None = None) -> list[str]:
     """fairseq's flags for the task of a checkpoint, but for those that are given already.
 
     Args:
         path: the checkpoint; it is read with the safe loader.
         given: the flags of the command line.
+        data: the folder with the dictionaries.
 
     Returns:
-        For a language model ``["--task", "language_modeling"]``; for a multilingual model also its
-        languages and language tokens. Nothing for a task that fairseq does not know.
+        For a language model ``["--task", "language_modeling"]``; for a model of several languages
+        also these and its language tokens. Nothing for a task that fairseq does not know.
 
     Raises:
-        UserError: the checkpoint cannot be used.
+        UserError: the checkpoint cannot be used, or names a file that has to be given.
     """
     from fairseq.tasks import TASK_REGISTRY
 
     from . import register  # noqa: F401  (the plugin's own tasks)
 
     saved = saved_settings(check_checkpoint(path), "task")
-    name = str(saved.get("_name") or saved.get("task") or "").removeprefix("neuron_")
+    name = task_name(saved)
     if name not in TASK_REGISTRY:
         return []
     flags = [] if _is_given("task", given) else ["--task", name]
-    if name not in ("multilingual_translation", "translation_multi_simple_epoch"):
-        return flags
-    for setting in _KEPT:
-        text = _as_flag(setting, saved)
-        if text is None or _is_given(setting, given):
+    files = {setting for setting in _FILES if _is_given(setting, given)}
+    check_named_files(path, saved, files, data)
+    for setting in _KEPT.get(name, ()):
+        if _is_given(setting, given) or (setting == "langs" and "lang_dict" in files):
             continue
-        if setting in _EXCLUSIVE and _is_given(_EXCLUSIVE[setting], given):
-            continue
-        flags.extend([_flag(setting), text] if text else [_flag(setting)])
+        text = _as_text(setting, saved)
+        if setting == "lang_pairs" and os.path.isfile(text):  # which fairseq would open
+            raise UserError(
+                f"checkpoint {path} was trained with --lang-pairs {text!r}, which is also a file "
+                "here: give --lang-pairs"
+            )
+        if saved.get(setting) is True:
+            flags.append(_flag(setting))
+        elif text:
+            flags.append(f"{_flag(setting)}={text}")  # in one: a text that begins with a dash, too
     return flags
 
 
-def _as_flag(setting: str, saved: Mapping[str, Any]) -> str | None:
-    """A saved setting as it is written after its flag; empty for a switch, None to leave it out."""
+def _as_text(setting: str, saved: Mapping[str, Any]) -> str:
+    """A saved setting as it is written after its flag; empty to leave it out."""
     value = saved.get(setting)
-    if setting == "langtoks" and isinstance(value, Mapping):
-        value = _own_tokens(value, saved)
-    if not value or (setting in _DICTIONARIES and not Path(str(value)).is_file()):
-        return None
+    if setting in _LITERALS and isinstance(value, Mapping):
+        # The names of extra_data are those of tokens; its folders are not read.
+        kept = _own_tokens(value, saved) if setting == "langtoks" else dict.fromkeys(value, "")
+        return repr(kept) if kept and _is_plain(kept) else ""
     if setting in _LITERALS:
-        return repr(dict(value)) if isinstance(value, Mapping) and _is_plain(value) else None
-    if value is True:
         return ""
-    return value if isinstance(value, str) else ",".join(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    return value if isinstance(value, str) else ""
 
 
 def _own_tokens(tokens: Mapping[str, Any], saved: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import wraps
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import torch
 
 from .errors import UserError
 
@@ -16,12 +14,8 @@ from .errors import UserError
 def apply_shims() -> None:
     """Apply every shim that this installation needs; safe to call again.
 
-    - torch >= 2.6 loads with ``weights_only=True`` and refuses `argparse.Namespace`, the one
-      global that fairseq checkpoints hold (facebookresearch/fairseq#5603). Allowing that one class
-      keeps the safe loader.
     - ``np.compat`` is gone in numpy 2, and ``np.compat.long`` is used by two fairseq datasets.
     """
-    torch.serialization.add_safe_globals([argparse.Namespace])
     if not hasattr(np, "compat"):
         setattr(np, "compat", SimpleNamespace(long=np.int64))  # noqa: B010  (mypy knows no compat)
 

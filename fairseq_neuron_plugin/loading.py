@@ -3,64 +3,42 @@
 from __future__ import annotations
 
 import argparse
-import pickle
-import re
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from .compat import apply_shims, require_fairseq
+from .backends.fairseq.checkpoints.named_files import check_named_files
+from .backends.fairseq.checkpoints.names import checkpoint_file, checkpoint_files
+from .backends.fairseq.checkpoints.read import read_settings
+from .backends.fairseq.flags import Command
+from .backends.fairseq.given_flags import given_settings, refuse_ignored
+from .compat import require_fairseq
 from .errors import UserError
 from .files import StrPath
 
 
 def check_checkpoint(path: StrPath) -> Mapping[str, Any]:
-    """Read a checkpoint with the safe loader alone.
+    """Read the configuration of a checkpoint, which runs nothing of the file.
 
     Returns:
-        Its content; the tensors are mapped, not read.
+        ``args`` and ``cfg``; see `read_checkpoint`.
 
     Raises:
-        UserError: missing, damaged, no fairseq checkpoint, or holding anything but data: nothing
-            of it has been run then.
+        UserError: missing, damaged, no fairseq checkpoint, or with settings that are more than
+            data.
     """
-    apply_shims()
-    if not Path(path).is_file():
-        raise UserError(f"checkpoint not found: {path}")
-    try:
-        # mmap: the tensors themselves need not be read to check what the pickle asks for.
-        state = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
-        if wanted:
-            raise UserError(
-                f"checkpoint {path} is refused: it holds more than data ({wanted[1]}), which could "
-                "run code; nothing was run"
-            ) from error
-        raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
-    except (
-        *(RuntimeError, EOFError, OSError, ValueError, LookupError, AttributeError, TypeError),
-        AssertionError,
-    ) as error:
-        # The safe reader ends in any of these, depending on what it takes a file for.
-        raise UserError(f"checkpoint {path} is damaged or no checkpoint") from error
-    if not isinstance(state, dict) or "model" not in state or not ({"args", "cfg"} & state.keys()):
-        raise UserError(f"{path} is no fairseq checkpoint: it has no model or no configuration")
-    return state
+    return read_settings(path)
 
 
 def saved_settings(state: Mapping[str, Any], part: str) -> Mapping[str, Any]:
     """The settings of the ``model`` or the ``task`` in a checkpoint, of any age."""
-    config = state.get("cfg")
-    settings = state["args"] if config is None else config[part]
+    args = state.get("args")
+    settings = state["cfg"][part] if args is None else args  # fairseq prefers them, too
     return settings if isinstance(settings, Mapping) else vars(settings)
 
 
@@ -103,10 +81,14 @@ def load_model(
     require_fairseq()
     from . import register  # noqa: F401  (the plugin's own architectures)
 
+    file = checkpoint_file(path)
     changes = dict(overrides or {})
+    check_named_files(file, saved_settings(check_checkpoint(file), "task"), changes)
+    # The validation of a training has its own generator, and a tokenizer that may be missing.
+    changes.setdefault("eval_bleu", False)
     if data is not None:
         changes["data"] = str(data)
-    models, _, task = load_ensemble([path], changes)
+    models, _, task = load_ensemble([file], changes)
     return models[0], task
 
 
@@ -125,11 +107,12 @@ def load_ensemble(
     """
     from fairseq import checkpoint_utils
 
-    for path in paths:
-        _check_known(path, check_checkpoint(path), with_task=task is None)
-    with user_errors(f"checkpoint {paths[0]}"):
+    files = [str(checkpoint_file(path)) for path in paths]  # what fairseq is going to read
+    for file in files:
+        _check_known(file, check_checkpoint(file), with_task=task is None)
+    with user_errors(f"checkpoint {files[0]}"):
         models, saved, task = checkpoint_utils.load_model_ensemble_and_task(
-            [str(path) for path in paths], arg_overrides=dict(overrides), task=task
+            files, arg_overrides=dict(overrides), task=task
         )
     for model in models:
         model.eval()
@@ -157,7 +140,7 @@ def user_errors(what: str) -> Iterator[None]:
         ) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(f"{what} cannot be used: {str(error).splitlines()[0]}") from error
-    except (ValueError, AssertionError, TypeError, IndexError) as error:
+    except (ValueError, AssertionError, TypeError, IndexError, AttributeError) as error:
         if "cannot mmap an empty file" in str(error):
             raise UserError(f"{what}: the split is empty: it holds no sentence") from error
         detail = " ".join(str(error).split()) or type(error).__name__
@@ -179,8 +162,9 @@ class Session:
         task: the fairseq task.
         models: the ensemble, in evaluation mode, on its device, in its precision.
         saved_task_cfg: the task's configuration in the checkpoint, which datasets ask for.
-        paths: the checkpoints.
+        paths: the checkpoints: the files that were read.
         cuda: whether samples have to go to the GPU.
+        given: settings that the flags change, each with the flag as it was written.
     """
 
     cfg: Any
@@ -189,6 +173,11 @@ class Session:
     saved_task_cfg: Any
     paths: list[str]
     cuda: bool
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    def refuse_ignored(self, command: Command) -> None:
+        """`UserError` that names a flag which has no effect with a command, if one was given."""
+        refuse_ignored(self.given, command, self.cfg.task._name)
 
     def load_split(self, split: str) -> Any:
         """A binarised split of the data folder."""
@@ -216,7 +205,10 @@ class Session:
 
 
 def open_session(
-    arguments: Sequence[str], default_task: str = "translation", language_model: bool = False
+    arguments: Sequence[str],
+    default_task: str = "translation",
+    language_model: bool = False,
+    command: Command | None = None,
 ) -> Session:
     """Parse fairseq's generation flags, and load the task and the models as fairseq does.
 
@@ -224,6 +216,7 @@ def open_session(
         arguments: e.g. ``["data-bin", "--path", "checkpoint_best.pt", "--beam", "5"]``.
         default_task: what ``--task`` is if it is not given.
         language_model: take the flags of fairseq-eval-lm instead.
+        command: what the session is for; flags that have no effect there are refused.
 
     Raises:
         UserError: wrong flags, or a checkpoint or data folder that cannot be used.
@@ -235,10 +228,17 @@ def open_session(
     from . import register  # noqa: F401  (the plugin's own tasks and architectures)
 
     with user_errors("the command line"):
-        cfg = convert_namespace_to_omegaconf(_parse_flags(arguments, default_task, language_model))
+        parsed, given = _parse_flags(arguments, default_task, language_model)
+        if command is not None:
+            refuse_ignored(given, command, parsed.task)
+        cfg = convert_namespace_to_omegaconf(parsed)
     if not cfg.common_eval.path:
         raise UserError("--path is missing: which checkpoint?")
-    paths = utils.split_paths(cfg.common_eval.path)
+    files = checkpoint_files(
+        cfg.common_eval.path,
+        cfg.checkpoint.checkpoint_suffix,
+        cfg.checkpoint.checkpoint_shard_count,
+    )
     data = utils.split_paths(cfg.task.data or "")
     if not data or not Path(data[0]).is_dir():
         raise UserError(f"data folder not found: {cfg.task.data}")
@@ -246,7 +246,7 @@ def open_session(
     with user_errors(f"data folder {cfg.task.data}"):
         task = tasks.setup_task(cfg.task)
     overrides = _model_overrides(cfg.common_eval.model_overrides)
-    models, saved, _ = load_ensemble(paths, overrides, task)
+    models, saved, _ = load_ensemble(files, overrides, task)
     cuda = torch.cuda.is_available() and not cfg.common.cpu
     for model in models:
         if cfg.common.fp16:
@@ -254,12 +254,13 @@ def open_session(
         if cuda:
             model.cuda()
         model.prepare_for_inference_(cfg)  # type: ignore[operator]
-    return Session(cfg, task, models, saved.task, paths, cuda)
+    return Session(cfg, task, models, saved.task, list(map(str, files)), cuda, given)
 
 
 def _parse_flags(
     arguments: Sequence[str], default_task: str, language_model: bool
-) -> argparse.Namespace:
+) -> tuple[argparse.Namespace, dict[str, str]]:
+    """fairseq's flags, and which settings they change."""
     from fairseq import options
     from fairseq.data import data_utils
 
@@ -273,6 +274,7 @@ def _parse_flags(
     # The one default of fairseq that loses data: 8 drops the last sentences of a split.
     parser.set_defaults(required_batch_size_multiple=1)
     parsed: argparse.Namespace = options.parse_args_and_arch(parser, list(arguments))
+    given = given_settings(parser, arguments, parsed)
     if getattr(parsed, "context_window", 0) and hasattr(parsed, "tokens_per_sample"):
         parsed.tokens_per_sample -= parsed.context_window  # as fairseq-eval-lm: room for it
         if parsed.tokens_per_sample < 1:
@@ -281,7 +283,7 @@ def _parse_flags(
     if hasattr(parsed, "source_lang") and not parsed.source_lang and Path(folder).is_dir():
         # As the task does itself, but before a tokenizer asks for the languages.
         parsed.source_lang, parsed.target_lang = data_utils.infer_language_pair(folder)
-    return parsed
+    return parsed, given
 
 
 def _model_overrides(text: str) -> dict[str, Any]:

@@ -29,7 +29,7 @@ pip() {
 # torch, numpy and cython first and no build isolation: fairseq's build would fetch its own torch.
 pip torch numpy cython setuptools wheel
 pip --no-build-isolation fairseq-fixed
-pip --no-build-isolation -e '.[fairseq,plot,explore,text,reproduce,test]'
+pip --no-build-isolation -e '.[fairseq,plot,explore,import,text,reproduce,test]'
 # NeuroX, which tests and benchmarks compare with, pins versions of many years ago: without them.
 # Nothing else needs it, so a failure here is only said.
 (pip --no-deps neurox imbalanced-learn sklearn-compat) 2>> "$log" ||

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from saved_state import saved_state
 from tiny_models import USER_DIR, WIDTH, call
 
 from fairseq_neuron_plugin.baking.bake import TOLERANCE
@@ -131,7 +132,7 @@ def test_baked_checkpoint_asks_for_stock_fairseq(zoo, tmp_path) -> None:
     assert first.returncode == 0, first.stderr
     assert "encoder.layers.0: 4 neurons baked" in first.stdout
     assert "without optimiser state" in first.stdout
-    state, original = (torch.load(path, weights_only=True) for path in (output, source))
+    state, original = (saved_state(path) for path in (output, source))
     assert original["cfg"]["model"].arch == "neuron_lstm"
     assert (state["cfg"]["model"].arch, state["cfg"]["model"]._name) == ("lstm", "lstm")
     assert state["cfg"]["model"].user_dir is None
@@ -151,12 +152,12 @@ def test_baked_checkpoint_asks_for_stock_fairseq(zoo, tmp_path) -> None:
     assert "exists already" in again.stderr
     more = (*flags[:3], "encoder.layers.1:0", "--path", output, "--output", output, "--force")
     assert call("fairseq-neuron-bake", *more).returncode == 0
-    notes = torch.load(output, weights_only=True)["extra_state"]["neuron_bake"]
+    notes = saved_state(output)["extra_state"]["neuron_bake"]
     assert [note["neurons"] for note in notes] == ["encoder.layers.0:1,3-5", "encoder.layers.1:0"]
 
 
 def test_a_neuron_task_in_the_checkpoint_becomes_the_stock_one(zoo, tmp_path) -> None:
-    state = torch.load(zoo.tiny.neuron, weights_only=True)
+    state = saved_state(zoo.tiny.neuron)
     state["cfg"]["task"] |= {"_name": "neuron_translation", "ablate": None, "ablate_value": "0"}
     state["cfg"]["model"] = Namespace(
         **{**vars(state["cfg"]["model"]), "task": "neuron_translation", "arch": "neuron_lstm_paper"}
@@ -166,7 +167,7 @@ def test_a_neuron_task_in_the_checkpoint_becomes_the_stock_one(zoo, tmp_path) ->
     flags = ("--path", source, "--ablate", "3", "--output", output)
     done = call("fairseq-neuron-bake", *flags)
     assert done.returncode == 0, done.stderr
-    cfg = torch.load(output, weights_only=True)["cfg"]
+    cfg = saved_state(output)["cfg"]
     assert cfg["task"]["_name"] == cfg["model"].task == "translation"
     assert not [key for key in cfg["task"] if key.startswith("ablate")]
     assert cfg["model"].arch == "lstm"
@@ -216,9 +217,7 @@ def test_neurons_are_baked_at_their_means(tiny, zoo, tmp_path) -> None:
     )
     assert baked.returncode == 0, baked.stderr
     means = np.load(tmp_path / "acts" / "activations-00000.npy").mean(axis=0)[[3, 17]]
-    before, after = (
-        torch.load(file, weights_only=True)["model"] for file in (path, tmp_path / "baked.pt")
-    )
+    before, after = (saved_state(file)["model"] for file in (path, tmp_path / "baked.pt"))
     fc2 = "encoder.layers.1.fc2"
     moved = before[f"{fc2}.weight"][:, [3, 17]] @ torch.from_numpy(means)
     assert moved.abs().max() > 1e-3

@@ -19,6 +19,7 @@ from fairseq import checkpoint_utils
 from fairseq.data.indexed_dataset import make_builder
 from fairseq.tasks import TASK_REGISTRY
 from fairseq.tasks.multilingual_language_modeling import MultilingualLanguageModelingTask
+from saved_state import saved_state
 from tiny_models import USER_DIR, call, run
 
 from fairseq_neuron_plugin import tap
@@ -109,7 +110,7 @@ class Models:
         return self.zoo.tiny.stock if name == "lstm" else self.zoo.checkpoint(name)
 
     def edited(self, task: str, values: torch.Tensor | None = None) -> Path:
-        state = torch.load(self.path(task), weights_only=True)
+        state = saved_state(self.path(task))
         _MODELS[task][3](state["model"], torch.zeros(len(NEURONS)) if values is None else values)
         path = self.folder / f"{task}.{values is None}.pt"
         torch.save(state, path)
@@ -237,7 +238,7 @@ def test_checkpoints_of_before_the_dataclasses(models, tmp_path) -> None:
     """fairseq once kept all settings of a checkpoint in one Namespace, and no cfg."""
     paths = {}
     for path in (models.path("translation"), models.edited("translation")):
-        state = torch.load(path, weights_only=True)
+        state = saved_state(path)
         state["args"], state["cfg"] = state["cfg"]["model"], None
         assert state["args"].task == "translation"
         paths[path] = tmp_path / path.name
@@ -491,7 +492,7 @@ def test_directions_with_encoders_of_their_own_are_not_mixed_up(models, zoo, tmp
     )
     assert result.returncode == 0, result.stderr
     stock, edited = tmp_path / "checkpoint_last.pt", tmp_path / "edited.pt"
-    state = torch.load(stock, weights_only=True)
+    state = saved_state(stock)
     part = {k: v for k, v in state["model"].items() if k.startswith("models.en-de.encoder.")}
     edit_ffn(part, torch.zeros(len(NEURONS)))  # in place
     torch.save(state, edited)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from fairseq.data.indexed_dataset import make_builder
+from saved_state import saved_state
 from tiny_models import USER_DIR, WIDTH, TinyModels, call, run, run_script
 
 from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
@@ -56,7 +57,7 @@ def test_malicious_checkpoint_runs_no_code(tiny, tmp_path) -> None:
             _use_new_zipfile_serialization=not legacy,
         )
         line = refused(*extract_command(tiny, tmp_path, **{"--path": tmp_path / "evil.pt"}))
-        assert "evil.pt is refused: it holds more than data (posix.system)" in line
+        assert "evil.pt is refused: it holds more than data (posix.system as args)" in line
         stock = run(
             *("fairseq-generate", tiny.data, "--path", tmp_path / "evil.pt", "--cpu"),
             *("--user-dir", USER_DIR, "--task", "neuron_translation"),
@@ -142,7 +143,7 @@ def test_extract_refuses(tiny, tmp_path, changes, message) -> None:
     if "--gen-subset" in changes:
         changes = {"data": str(empty_splits(tiny, tmp_path)), **changes}
     if changes.get("--path"):
-        state = torch.load(tiny.stock, weights_only=True)
+        state = saved_state(tiny.stock)
         vars(state["cfg"]["model"]).update(_name="nowhere", arch="nowhere")
         torch.save(state, tmp_path / "unknown.pt")
     filled = {

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fresh import run_fresh
 
+from fairseq_neuron_plugin.backends.fairseq.checkpoints.stock import end_commands_cleanly
 from fairseq_neuron_plugin.grammar import write_corpus
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +27,7 @@ SIZES = (
     *("--decoder-out-embed-dim", "32", "--decoder-layers", "2"),
 )
 WIDTH = 48  # neurons in each of the two encoder layers
+MODULES = {"import": "import_checkpoint"}  # of commands that no module can be named after
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _entry(program: str) -> tuple[str, str]:
     """Module and function of a command."""
     if program.startswith("fairseq-neuron-"):
         name = program.removeprefix("fairseq-neuron-").replace("-", "_")
-        return f"fairseq_neuron_plugin.cli.{name}", "main"
+        return f"fairseq_neuron_plugin.cli.{MODULES.get(name, name)}", "main"
     name = program.removeprefix("fairseq-").replace("-", "_")
     return f"fairseq_cli.{name}", "cli_main"
 
@@ -91,6 +93,8 @@ def call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess:
     """As `run` without its check, inside this process: fairseq is imported once, not each time."""
     module, function = _entry(program)
     entry = getattr(importlib.import_module(module), function)
+    if "fairseq_neuron_plugin.register" in sys.modules:
+        end_commands_cleanly()  # as --user-dir would, had this process not imported it already
     command = [program, *map(str, arguments)]
     out, err = io.StringIO(), io.StringIO()
     before, code = sys.argv, 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import UserError
-from ..files import StrPath, atomic_path, sha256_file
+from ..files import StrPath, atomic_path, read_lines, sha256_file
 from ..instruments import Clamp, Instrument, find_instruments
 from ..instruments.embeddings import EmbeddingInstrument
 from ..instruments.hooked import HookedInstrument
@@ -19,7 +19,7 @@ from ..instruments.lstm_decoder import ATTENTION, LSTMDecoderInstrument
 from ..instruments.lstm_encoder import LSTMEncoderInstrument
 from ..instruments.prefixed import PrefixedInstrument
 from ..interventions import Neurons, ablate
-from ..loading import load_model
+from ..loading import load_model, saved_settings
 from ..version import __version__
 from .check import largest_difference
 from .checkpoint import read_state, write_state
@@ -56,6 +56,7 @@ def bake(
     value: float | Mapping[str, Tensor] = 0.0,
     scope: str = "recurrent",
     data: StrPath | None = None,
+    lang_dict: StrPath | None = None,
 ) -> Baked:
     """Write a checkpoint that stock fairseq runs as the live ablation runs here.
 
@@ -68,6 +69,8 @@ def bake(
         neurons, value, scope: as of `ablate`.
         output: the checkpoint to write; replaced if it exists.
         data: the folder with the dictionaries; None means the one it was trained with.
+        lang_dict: list of the languages, of a model that was trained with one; what is written
+            holds the list itself.
 
     Raises:
         UserError: the ablation does not fit the model, cannot be baked exactly, or the check fails;
@@ -77,6 +80,9 @@ def bake(
     if not ablation.counts:
         raise UserError("no neuron is to be baked")
     state = read_state(path)
+    if lang_dict is not None:
+        lines = map(str.strip, read_lines(lang_dict, "list of languages"))
+        cast(Any, saved_settings(state, "task"))["langs"] = [line for line in lines if line]
     weights = bake_weights(model, neurons, value, scope, state["model"])
     with atomic_path(output) as partial:
         write_state(partial, state, weights, _note(path, neurons, value, scope))

@@ -55,6 +55,11 @@ def build_parser() -> CommandParser:
     parser.add_argument(
         "--ablate-layers", metavar="GLOBS", help="layers that flat neuron ids count through"
     )
+    parser.add_argument(
+        "--lang-dict",
+        metavar="FILE",
+        help="list of the languages, of a model that was trained with one",
+    )
     parser.add_argument("--output", required=True, metavar="CKPT2", help="the checkpoint to write")
     parser.add_argument("--force", action="store_true", help="replace CKPT2 if it exists")
     return parser
@@ -79,10 +84,13 @@ def _bake(args: argparse.Namespace) -> None:
     from ..loading import load_model
     from ..specs import parse_spec
 
-    model, _ = load_model(args.path, args.data)
+    overrides = {} if args.lang_dict is None else {"lang_dict": args.lang_dict}
+    model, _ = load_model(args.path, args.data, overrides)
     neurons = parse_spec(args.ablate, list_layers(model), args.ablate_layers)
     value = _value(args, model, neurons)
-    baked = bake(args.path, model, neurons, output, value, args.ablate_scope, args.data)
+    baked = bake(
+        *(args.path, model, neurons, output, value, args.ablate_scope, args.data, args.lang_dict)
+    )
     for name, count in baked.counts.items():
         print(f"{name}: {count} neurons baked")
     print(f"largest difference from the live ablation: {baked.difference:.1e} of the largest score")

@@ -77,7 +77,10 @@ def quiet_fairseq() -> None:
     Call it before fairseq is imported: an error has to be the one line on stderr.
     """
     logging.basicConfig(level=logging.ERROR, format="%(levelname)s: %(message)s")
-    warnings.filterwarnings("ignore", category=UserWarning)
+    # What is read of a file, and what is not, concerns the user.
+    logging.getLogger("fairseq_neuron_plugin.backends").setLevel(logging.WARNING)
+    for category in (UserWarning, FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category)
 
 
 class Progress:

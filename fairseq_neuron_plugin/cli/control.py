@@ -12,6 +12,7 @@ from ..errors import UserError
 from ..files import new_folder, read_lines, refuse_existing, sha256_file, write_json, write_text
 from ..sweeps.shards import torchrun_rank
 from .common import Progress, format_table
+from .metric_arguments import metric_settings
 
 if TYPE_CHECKING:
     from ..evaluation.control import Control
@@ -100,6 +101,10 @@ def run_control(
         found = control(translator, intervention, sources, progress)
     scores = score_control(found, scorer) if scorer else []
     _print(found, scores, args.show, whole=lines is not None)
+    if scorer is not None:
+        unablated = {row["metric"]: row["before"] for row in scores}
+        for note in scorer.notes(unablated.get("bleu")):
+            print(f"{prog}: note: {note}", file=sys.stderr)
     if args.output_dir:
         _write(args, _settings(args, session, intervention, found, scorer), found, scores)
 
@@ -117,6 +122,7 @@ def _standard_input() -> list[str]:
         text = sys.stdin.buffer.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"the standard input is not UTF-8 (byte {error.start})") from error
+    text = text.removeprefix("\ufeff")  # as of a file
     return text.removesuffix("\n").split("\n") if text else []
 
 
@@ -147,7 +153,9 @@ def _scorer(
     chosen = [metric for metric in METRICS if metrics is None or metric in metrics]
     if not chosen:
         raise UserError("--metrics loss is for a sweep; with --set the translations are scored")
-    return Scorer(lines, origin, chosen, args.bootstrap)
+    language = getattr(translator.session.cfg.task, "target_lang", None)
+    settings = metric_settings(args, language, chosen)
+    return Scorer(lines, origin, chosen, args.bootstrap, settings)
 
 
 def _print(found: Control, scores: Sequence[dict[str, Any]], show: int, whole: bool) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..backends.fairseq.checkpoints.names import flagged_file
 from ..errors import UserError
 from .common import quiet_fairseq
 
@@ -53,9 +55,8 @@ def open_reader(data: str, path: str, fairseq_flags: Sequence[str]) -> Session:
         fairseq_flags: of fairseq-generate.
 
     Raises:
-        UserError: a flag that would do nothing, or what `open_session` raises.
+        UserError: no such checkpoint, a flag that would do nothing, or what `open_session` raises.
     """
-    _refuse_ignored(fairseq_flags)
     quiet_fairseq()
     # A CPU kernel is kept for each shape of batch; by default so many that memory grows with the
     # corpus.
@@ -63,11 +64,13 @@ def open_reader(data: str, path: str, fairseq_flags: Sequence[str]) -> Session:
     from ..checkpoint_task import task_flags
     from ..loading import open_session
 
-    return open_session([data, "--path", path, *fairseq_flags, *task_flags(path, fairseq_flags)])
+    file = flagged_file(path, fairseq_flags)
+    flags = [*fairseq_flags, *task_flags(file, fairseq_flags, data)]
+    return open_session([data, "--path", path, *flags], command="read")
 
 
 def read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:
-    """The corpus of the arguments.
+    """Read the corpus of the arguments, and say what looks wrong with it.
 
     Args:
         session: the model and its task.
@@ -77,6 +80,15 @@ def read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus
     Raises:
         UserError: no such corpus, or texts that do not go with the side.
     """
+    from ..corpora.notes import corpus_notes
+
+    corpus = _read_corpus(session, args, side)
+    for note in corpus_notes(session, corpus):
+        print(f"note: {note}", file=sys.stderr)
+    return corpus
+
+
+def _read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus:
     from ..corpora import read_split, read_text
 
     if args.max_tokens < 1:
@@ -84,28 +96,14 @@ def read_corpus(session: Session, args: argparse.Namespace, side: str) -> Corpus
     if not args.input:
         if args.target_input:
             raise UserError("--target-input goes with --input; a split has its own target side")
+        if "bpe" in session.given:
+            raise UserError(
+                "--bpe segments --input; a split has its subwords already: give --post-process, "
+                "which says how they are marked"
+            )
         return read_split(session, args.gen_subset, side)
     if side == "target" and not args.target_input:
         raise UserError("the decoder reads a translation: give --target-input, or --gen-subset")
     if side != "target" and args.target_input:
         raise UserError(f"--target-input is for layers of the decoder; these read the {side} side")
     return read_text(session, args.input, args.target_input)
-
-
-# Flags of fairseq-generate that would do nothing here, and what to do instead.
-_IGNORED = {
-    "--tokenizer": "words are read as they stand; tokenise the text first",
-    "--num-shards": "a corpus is read as a whole; cut the text into parts instead",
-    "--shard-id": "a corpus is read as a whole; cut the text into parts instead",
-    "--batch-size": "give the size of a batch in symbols: --max-tokens",
-    "--max-sentences": "give the size of a batch in symbols: --max-tokens",
-    "--skip-invalid-size-inputs-valid-test": "every sentence is read, or it is an error",
-    "--distributed-": "one process reads the corpus",
-}
-
-
-def _refuse_ignored(fairseq_flags: Sequence[str]) -> None:
-    for flag in (part.partition("=")[0] for part in fairseq_flags if part.startswith("--")):
-        for ignored, instead in _IGNORED.items():
-            if flag == ignored or (ignored.endswith("-") and flag.startswith(ignored)):
-                raise UserError(f"{flag} does nothing here: {instead}")

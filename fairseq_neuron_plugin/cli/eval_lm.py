@@ -54,7 +54,7 @@ def _eval_lm(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
 
     fairseq_flags += device_flags(args, fairseq_flags)
     flags = [args.data, "--path", args.path, *fairseq_flags]
-    session = open_session(flags, "language_modeling", language_model=True)
+    session = open_session(flags, "language_modeling", language_model=True, command="eval-lm")
     evaluator = LanguageModelEvaluator(session, args.gen_subset, args.bootstrap)
     sweep(args, evaluator, rankings, PROG, "tokens", "perplexity")
 

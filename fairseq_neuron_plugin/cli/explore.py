@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
+from ..backends.fairseq.checkpoints.names import flagged_file
 from ..errors import UserError
 from .common import CommandParser, quiet_fairseq, run_command
 
@@ -74,8 +75,9 @@ def _explore(args: argparse.Namespace, places: list[str], fairseq_flags: list[st
         for name, path in zip(unique_names(args.ranking), args.ranking, strict=True)
     }
     opened = [Activations(store) for store in stores]
-    flags = [*fairseq_flags, *task_flags(args.path, fairseq_flags)]
-    session = open_session([data, "--path", args.path, *flags])
+    file = flagged_file(args.path, fairseq_flags)
+    flags = [*fairseq_flags, *task_flags(file, fairseq_flags, data)]
+    session = open_session([data, "--path", args.path, *flags], command="explore")
     engine = Engine(session, opened, rankings)
     command = ["fairseq-neuron-generate", data, "--path", args.path, *fairseq_flags]
     with open_socket(args.port) as listening, TemporaryDirectory() as folder:

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
+from ..backends.fairseq.checkpoints.names import flagged_file
 from ..files import read_lines
 from ..sweeps.curves import read_curves
 from .common import CommandParser, quiet_fairseq, run_command
 from .control import add_control_arguments, check_arguments, run_control
+from .metric_arguments import add_metric_arguments, metric_settings
 from .sweep_common import add_sweep_arguments, sweep
 from .sweep_run import device_flags
 
@@ -51,6 +53,7 @@ def build_parser() -> CommandParser:
         metavar="N",
         help="resampled texts for 95%% intervals and p-values; 0 for none (default: 1000)",
     )
+    add_metric_arguments(parser)
     return parser
 
 
@@ -69,15 +72,15 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
 
     from ..checkpoint_task import task_flags
     from ..evaluation.decoding import Translator
-    from ..evaluation.translation import choose_metrics, translation_evaluator
+    from ..evaluation.translation import TEXT_METRICS, choose_metrics, translation_evaluator
     from ..loading import open_session
 
     metrics = None if args.metrics is None else choose_metrics(args.metrics)
     fairseq_flags += device_flags(args, fairseq_flags)
     first = utils.split_paths(args.path)[0]  # of an ensemble, which is refused later
-    session = open_session(
-        [args.data, "--path", args.path, *fairseq_flags, *task_flags(first, fairseq_flags)]
-    )
+    file = flagged_file(first, fairseq_flags)
+    flags = [*fairseq_flags, *task_flags(file, fairseq_flags, args.data)]
+    session = open_session([args.data, "--path", args.path, *flags], command="generate")
     if args.set is not None:
         run_control(args, session, metrics, PROG)
         return
@@ -92,7 +95,9 @@ def _generate(args: argparse.Namespace, fairseq_flags: list[str]) -> None:
             "wrong unless --tokenizer (moses, say) detokenises the translations",
             file=sys.stderr,
         )
-    evaluator = translation_evaluator(translator, metrics, args.bootstrap, args.reference)
+    of_text = TEXT_METRICS if metrics is None else metrics
+    settings = metric_settings(args, getattr(session.cfg.task, "target_lang", None), of_text)
+    evaluator = translation_evaluator(translator, metrics, args.bootstrap, args.reference, settings)
     sweep(args, evaluator, rankings, PROG, "sentences", evaluator.columns[0])
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..activations import Activations
+from ..backends.fairseq.checkpoints.names import flagged_file
 from ..errors import UserError
 from ..labels import UNKNOWN
 from ..signature import short_hash
@@ -112,8 +112,7 @@ def _read_checkpoints(args: argparse.Namespace, fairseq_flags: Sequence[str]) ->
     if not (args.gen_subset or args.input):
         raise UserError("give a corpus: --gen-subset SPLIT or --input TEXT")
     for path in paths:
-        if not Path(path).is_file():
-            raise UserError(f"checkpoint not found: {path}")
+        flagged_file(path, fairseq_flags)  # before the first of them is loaded
     folders = _one_each("--data", args.data, len(paths))
     layers = _one_each("--layers", args.layers or [None], len(paths))
     rows, *others = (

@@ -105,6 +105,8 @@ def run_and_report(
         return
     run.finish()
     _report(run, evaluator, plan, metric, rank)
+    for note in evaluator.notes(run.folder.baseline or {}):
+        print(f"{prog}: note: {note}", file=sys.stderr)
     _draw(run, plan, prog, metric, args.format or DEFAULT)
 
 

@@ -24,7 +24,7 @@ from ..generation.together import together as run_together
 from ..interventions import ablate
 from ..loading import Session
 from .batches import Batch, collate, collate_by_length, longest_hypothesis
-from .evaluator import Intervention, Progress, check_one_model, refuse_flags
+from .evaluator import Intervention, Progress, check_one_model
 
 # Rows of a batch, sentences x beam, beyond which a row costs as much as ever.
 _ROWS = 4096  # on an accelerator; estimated
@@ -210,6 +210,14 @@ class Translator:
 
         task = self.session.task
         tokens, lengths = task.get_interactive_tokens_and_lengths(list(lines), segment)
+        dictionary = task.source_dictionary
+        padding = dictionary.pad_word
+        for number, sentence in enumerate(tokens, start=1):
+            if bool((sentence == dictionary.pad()).any()):
+                raise UserError(
+                    f"the text, sentence {number}, holds the padding token {padding!r}, which "
+                    "cannot be a word of a text"
+                )
         return task.build_dataset_for_inference(tokens, lengths)
 
     def _text(self, tokens: Any, escape_unk: bool = False, of: Any = None) -> str:
@@ -258,20 +266,10 @@ def build_tokenizer(session: Session) -> Any:
 
 
 def _check_flags(session: Session) -> None:
-    """Refuse what fairseq-generate does outside the search: a sweep would leave it out."""
     from fairseq.models import FairseqLanguageModel
 
     if isinstance(session.models[0], FairseqLanguageModel):
         raise UserError("a language model does not translate; see fairseq-neuron-eval-lm")
-    cfg = session.cfg
-    outside = ("lm_path", "prefix_size", "constraints", "replace_unk", "score_reference")
-    given = {f"--{flag.replace('_', '-')}": getattr(cfg.generation, flag, None) for flag in outside}
-    scoring = getattr(cfg.scoring, "_name", cfg.scoring)
-    further = {
-        "--nbest": cfg.generation.nbest > 1,
-        "--print-alignment": cfg.generation.print_alignment is not None,
-        "--scoring": scoring not in (None, "bleu"),
-    }
-    refuse_flags(cfg, {**given, **further})
-    if cfg.generation.beam < 1:
-        raise UserError(f"--beam must be at least 1, not {cfg.generation.beam}")
+    session.refuse_ignored("generate")
+    if session.cfg.generation.beam < 1:
+        raise UserError(f"--beam must be at least 1, not {session.cfg.generation.beam}")

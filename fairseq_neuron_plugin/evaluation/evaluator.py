@@ -101,37 +101,19 @@ class Evaluator(ABC):
         """Signatures of the metrics, if they have their own."""
         return {}
 
+    def notes(self, unablated: Mapping[str, Any]) -> list[str]:
+        """List what a user should know of the numbers.
+
+        Args:
+            unablated: the numbers of the unablated model, by column.
+        """
+        return []
+
 
 def check_one_model(session: Session) -> None:
     """`UserError` for an ensemble."""
     if len(session.models) != 1:
         raise UserError("a sweep ablates one checkpoint, not an ensemble")
-
-
-def refuse_flags(cfg: Any, given: Mapping[str, Any]) -> None:
-    """`UserError` for flags that a sweep has no use for, or that leave out a part of the split.
-
-    Args:
-        cfg: fairseq's configuration.
-        given: further flags, and whether they are given.
-    """
-    from fairseq.dataclass.configs import DistributedTrainingConfig
-
-    run, usual = cfg.distributed_training, DistributedTrainingConfig()  # as many as GPUs
-    everywhere = {
-        "--num-shards": cfg.dataset.num_shards > 1,
-        "--shard-id": cfg.dataset.shard_id,
-        "--distributed-world-size": run.distributed_world_size != usual.distributed_world_size,
-        "--distributed-rank": run.distributed_rank != usual.distributed_rank,
-        "--skip-invalid-size-inputs-valid-test": cfg.dataset.skip_invalid_size_inputs_valid_test,
-        "--results-path": cfg.common_eval.results_path,
-        # Random numbers depend on what was evaluated before: results would depend on the schedule.
-        "--retain-dropout": getattr(cfg.generation, "retain_dropout", False),
-        "--retain-dropout-modules": getattr(cfg.generation, "retain_dropout_modules", None),
-    }
-    for flag, value in {**everywhere, **given}.items():
-        if value:
-            raise UserError(f"a sweep does without {flag}; leave it out")
 
 
 def task_settings(task: Any, usual: Sequence[str]) -> dict[str, Any]:

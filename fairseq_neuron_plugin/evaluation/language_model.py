@@ -24,7 +24,6 @@ from .evaluator import (
     Intervention,
     Progress,
     check_one_model,
-    refuse_flags,
     run_settings,
     task_settings,
 )
@@ -56,7 +55,7 @@ class LanguageModelEvaluator(Evaluator):
 
     def __init__(self, session: Session, split: str, resamples: int = RESAMPLES) -> None:
         check_one_model(session)
-        _check_flags(session)
+        session.refuse_ignored("eval-lm")
         if resamples < 0:
             raise UserError(f"--bootstrap must be 0 or more, not {resamples}")
         self.session = session
@@ -226,18 +225,6 @@ def _continuations(session: Session) -> Tensor:
     if given not in ("subword_nmt", "@@ "):
         raise UserError(f"fairseq scores no words with --post-process {given}; leave it out")
     return torch.tensor([dictionary[i].endswith("@@") for i in range(len(dictionary))])
-
-
-def _check_flags(session: Session) -> None:
-    """Refuse what fairseq-eval-lm does beside the loss, or with a part of the split alone."""
-    cfg, task = session.cfg, session.cfg.task
-    given = {
-        "--output-word-probs": cfg.eval_lm.output_word_probs,
-        "--output-word-stats": cfg.eval_lm.output_word_stats,
-        "--self-target": getattr(task, "self_target", False),
-        "--past-target": getattr(task, "past_target", False),
-    }
-    refuse_flags(cfg, given)
 
 
 def _loss(statistics: FloatArray) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import UserError
@@ -19,6 +19,7 @@ from .evaluator import (
     task_settings,
 )
 from .forced_loss import ForcedLoss
+from .metric_settings import MetricSettings
 from .scoring import METRICS as TEXT_METRICS
 from .scoring import Scorer, Scores, read_references
 
@@ -117,6 +118,10 @@ class TranslationEvaluator(Evaluator):
         """sacrebleu's."""
         return self.scorer.signatures() if self.scorer else {}
 
+    def notes(self, unablated: Mapping[str, Any]) -> list[str]:
+        """See `Evaluator.notes`."""
+        return [] if self.scorer is None else self.scorer.notes(unablated.get("bleu"))
+
     def _loss(
         self, intervention: Intervention, progress: Progress = lambda sentences: None
     ) -> Scores:
@@ -149,7 +154,7 @@ def choose_metrics(text: str) -> tuple[str, ...]:
     unknown = [part for part in given if part not in METRICS]
     if unknown or not given:
         wrong = f"unknown metric {unknown[0]!r}" if unknown else "--metrics names no metric"
-        raise UserError(f"{wrong}; there are: {', '.join(METRICS)}")
+        raise UserError(f"{wrong}; choose from: {', '.join(METRICS)}")
     return tuple(metric for metric in METRICS if metric in given)
 
 
@@ -158,6 +163,7 @@ def translation_evaluator(
     metrics: Sequence[str] | None = None,
     resamples: int = RESAMPLES,
     reference: StrPath | None = None,
+    settings: MetricSettings | None = None,
 ) -> TranslationEvaluator:
     """What ``--metrics``, ``--bootstrap`` and ``--reference`` say.
 
@@ -166,6 +172,7 @@ def translation_evaluator(
         metrics: from `choose_metrics`; None for all but the loss, which takes a fifth of the time.
         resamples: for the intervals; 0 for none.
         reference: a raw text to score against instead of the target side.
+        settings: of sacrebleu's metrics; None for its defaults and the tokenizer of the language.
 
     Raises:
         UserError: a negative number, or references or a target side that are missing.
@@ -182,7 +189,10 @@ def translation_evaluator(
             if reference is None
             else read_references(reference, len(translator))
         )
-        scorer = Scorer(lines, origin, of_text, resamples)
+        language = getattr(translator.session.cfg.task, "target_lang", None)
+        scorer = Scorer(
+            lines, origin, of_text, resamples, settings or MetricSettings.choose(language)
+        )
     elif reference is not None:
         raise UserError("--reference is of no use where no text is scored; leave it out")
     forced = None

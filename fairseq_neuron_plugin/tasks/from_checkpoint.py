@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 from fairseq import checkpoint_utils
@@ -101,15 +102,25 @@ def _tell_task(load: Callable[..., Any]) -> Callable[..., Any]:
         except (AssertionError, RuntimeError, ValueError):
             if isinstance(task, AblationMixin):
                 with ends_cleanly():
-                    check_task_fits(task, filenames[0])
+                    check_task_fits(task, _files(load, filenames, *args, **kwargs)[0])
             raise
         if isinstance(task, AblationMixin):
             with ends_cleanly():
                 check_language_tokens(task.settings, cfg.task)
-            task.checkpoints_loaded(filenames)
+            task.checkpoints_loaded(_files(load, filenames, *args, **kwargs))
         return models, cfg, task
 
     return load_models
+
+
+def _files(load: Callable[..., Any], names: Sequence[str], *args: Any, **kwargs: Any) -> list[str]:
+    """The files that fairseq reads for names; the names themselves, if each stands for parts."""
+    given = signature(load).bind(names, None, None, *args, **kwargs)
+    given.apply_defaults()
+    if given.arguments["num_shards"] > 1:
+        return list(names)
+    find = checkpoint_utils.get_maybe_sharded_checkpoint_filename
+    return [find(name, given.arguments["suffix"], 0, 1) for name in names]
 
 
 def _wrap(name: str, change: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

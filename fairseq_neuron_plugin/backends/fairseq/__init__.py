@@ -1,0 +1,1 @@
+"""fairseq: its checkpoints, models, tasks and corpora."""

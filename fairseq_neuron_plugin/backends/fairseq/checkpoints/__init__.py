@@ -1,0 +1,1 @@
+"""Checkpoints of fairseq of any year, read as data."""
