@@ -28,10 +28,12 @@ from .analyze_neurons_tables import (
     word_rows,
 )
 from .common import StepProgress
+from .stores import add_verify, open_store
 
 
 def _add_top_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("acts", metavar="ACTS", help="activation store")
+    add_verify(parser)
     neurons = parser.add_mutually_exclusive_group(required=True)
     neurons.add_argument(
         "--neurons",
@@ -49,7 +51,7 @@ def _add_top_words(parser: argparse.ArgumentParser) -> None:
 
 
 def _find_top_words(args: argparse.Namespace) -> Found:
-    store = Activations(args.acts)
+    store = open_store(args, args.acts)
     for spec in args.ranking or ():
         if ".json" not in spec:
             raise UserError(f"--ranking {spec} is no selection from a ranking: write R.json:top:10")
@@ -95,6 +97,7 @@ def _find_top_words(args: argparse.Namespace) -> Found:
 def _add_neuron(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("neuron", metavar="ID", help="e.g. encoder.layers.1:12, or a flat id: 140")
     parser.add_argument("--acts", required=True, metavar="ACTS", help="activation store")
+    add_verify(parser)
     parser.add_argument(
         "--ranking", nargs="+", default=[], metavar="R.json", help="rankings: its places in them"
     )
@@ -121,7 +124,7 @@ def _add_neuron(parser: argparse.ArgumentParser) -> None:
 def _find_neuron(args: argparse.Namespace) -> Found:
     if args.context < 0:
         raise UserError(f"--context must be 0 or more, not {args.context}")
-    store = Activations(args.acts)
+    store = open_store(args, args.acts)
     neurons = store.layers.parse(args.neuron)
     if len(neurons) != 1:
         raise UserError(f"{args.neuron!r} names {len(neurons)} neurons; one can be shown")

@@ -20,6 +20,7 @@ from .common import run_command
 from .picture_formats import DEFAULT
 from .probe_arguments import PROG, build_parser, read_settings
 from .probe_tables import summary
+from .stores import open_store
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 def _probe(args: argparse.Namespace, command: list[str]) -> None:
     settings = read_settings(args)
+    if args.verify:
+        for store in filter(None, (settings.acts, settings.test_acts)):
+            open_store(args, store)
     data = read_data(settings)
     finished = finished_probe(args.save_dir, signature(settings, data))
     if finished is not None:

@@ -11,6 +11,7 @@ from ..labels import FORMATS, PROPERTIES
 from ..probing.settings import SOLVERS, ProbeSettings
 from .common import CommandParser
 from .picture_formats import add_format
+from .stores import add_verify
 
 PROG = "fairseq-neuron-probe"
 EXAMPLE = f"""\
@@ -81,6 +82,7 @@ def _refuse(given: dict[str, Any], rules: dict[str, tuple[bool, tuple[str, ...]]
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
     group.add_argument("acts", metavar="ACTS", help="activation store to train on")
+    add_verify(group)
     labels = group.add_mutually_exclusive_group(required=True)
     labels.add_argument(
         "--labels",

@@ -17,12 +17,14 @@ from ..probing.labelled import LabelledTokens, drop_rare
 from ..sharded_rows import ShardedRows
 from ..signature import short_hash
 from .rank_inputs import Given, InputReader
+from .stores import add_verify, open_store
 
 
 def _add_labels(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "acts", nargs="+", metavar="ACTS", help="activation stores of one model, their rows joined"
     )
+    add_verify(parser)
     labels = parser.add_mutually_exclusive_group(required=True)
     labels.add_argument(
         "--labels",
@@ -63,7 +65,7 @@ def _add_labels(parser: argparse.ArgumentParser) -> None:
 
 def _read_labels(args: argparse.Namespace, _: Sequence[str]) -> Given:
     _refuse(args)
-    stores = [Activations(path) for path in args.acts]
+    stores = [open_store(args, path) for path in args.acts]
     first = stores[0]
     for store in stores[1:]:
         if store.layers != first.layers or store.model_sha256 != first.model_sha256:

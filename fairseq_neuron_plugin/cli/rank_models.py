@@ -15,6 +15,7 @@ from ..subwords import POOLINGS
 from .common import CommandParser
 from .corpus_common import add_text_arguments, open_reader, read_corpus
 from .rank_inputs import Given, InputReader
+from .stores import add_verify, open_store
 
 if TYPE_CHECKING:
     from ..streaming import StreamedRows
@@ -29,6 +30,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         metavar="ACTS",
         help="activation stores over the same text; the first one's neurons are ranked",
     )
+    add_verify(parser)
     group = parser.add_argument_group(
         "straight from checkpoints, without stores",
         "The models read the text side by side. Their widths, kinds and dictionaries may differ. "
@@ -69,6 +71,8 @@ def _read_models(args: argparse.Namespace, left_over: Sequence[str]) -> Given:
         return _read_stores(args, left_over)
     if args.acts:
         raise UserError(f"give stores or --checkpoints, not both: {args.acts[0]!r} is one too many")
+    if args.verify:
+        raise UserError("--verify is for stores; a checkpoint is always read as a whole")
     return _read_checkpoints(args, left_over)
 
 
@@ -79,13 +83,13 @@ def _read_stores(args: argparse.Namespace, left_over: Sequence[str]) -> Given:
     defaults = argparse.ArgumentParser()
     _add_models(defaults)
     for name, value in vars(defaults.parse_args([])).items():
-        if name != "acts" and getattr(args, name) != value:
+        if name not in ("acts", "verify") and getattr(args, name) != value:
             flag = name.replace("_", "-")
             raise UserError(f"--{flag} goes with --checkpoints, not with stores")
     paths = [*args.acts, *left_over]  # argparse leaves over those that follow another option
     if len(paths) < 2:
         raise UserError(f"give two activation stores or more, ACTS OTHER..., {_LIKE_STORES}")
-    store, *others = (Activations(path) for path in paths)
+    store, *others = (open_store(args, path) for path in paths)
     for other in others:
         _refuse_itself(store.model_sha256, other.model_sha256, other.path)
         check_same_text(store, other)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from ..activations import Activations
 from ..probing.probe_folder import load_probe
 from ..signature import short_hash
 from .rank_inputs import Given, InputReader
+from .stores import add_verify, open_store
 
 
 def _add_probe(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +23,11 @@ def _read_probe(args: argparse.Namespace, _: Sequence[str]) -> Given:
 
 def _add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("acts", metavar="ACTS", help="activation store")
+    add_verify(parser)
 
 
 def _read_store(args: argparse.Namespace, _: Sequence[str]) -> Given:
-    store = Activations(args.acts)
+    store = open_store(args, args.acts)
     origin = {"acts": short_hash(store.signature)}
     return Given((store.array,), store.layers, store.model_sha256, origin)
 
