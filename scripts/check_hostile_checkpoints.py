@@ -25,15 +25,10 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "support")]
 
 from conftest import alone  # noqa: E402
-from hostile_commands import (  # noqa: E402
-    COMMANDS,
-    Command,
-    Stage,
-    in_brief,
-    runner_of,
-    tries,
-)
+from hostile_commands import COMMANDS, Command, runner_of  # noqa: E402
 from hostile_files import HostileFile, Workshop, hostile_files  # noqa: E402
+from hostile_judge import in_brief, tries  # noqa: E402
+from hostile_stage import Stage  # noqa: E402
 from tiny_models import train  # noqa: E402
 from tiny_zoo import Zoo  # noqa: E402
 

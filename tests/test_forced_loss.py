@@ -181,7 +181,9 @@ def test_choose_metrics(text: str, found: tuple[str, ...]) -> None:
     assert choose_metrics(text) == found
 
 
-@pytest.mark.parametrize(("text", "message"), [("", "no metric"), ("bleu,x", "metric 'x'; there")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "no metric"), ("bleu,x", "metric 'x'; choose from")]
+)
 def test_unknown_metrics(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         choose_metrics(text)

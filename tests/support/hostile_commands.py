@@ -1,37 +1,16 @@
-"""The commands that open a checkpoint, and what each of them must do with a hostile one."""
+"""The commands that open a checkpoint."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from fairseq.data import Dictionary
-from fairseq.data.indexed_dataset import make_builder
-from hostile_files import (
-    EITHER,
-    OPENS,
-    REFUSED,
-    TRANSLATION,
-    HostileFile,
-    Trap,
-    Workshop,
-)
-from hostile_runs import MEMORY, SECRET_VALUE, Job, Outcome, Runner
-from tiny_models import SIZES, USER_DIR, TinyModels
-from tiny_zoo import Zoo
+from hostile_files import TRANSLATION, HostileFile, Trap
+from hostile_runs import Job, Runner
+from hostile_stage import Stage
+from tiny_models import SIZES, USER_DIR
 
-from fairseq_neuron_plugin.neurons import Layer, NeuronSpace
-from fairseq_neuron_plugin.ranking import Ranking
-
-_LAYERS = {
-    **{"lstm": ("encoder", 48), "lstm_lm": ("decoder", 48)},
-    **{"transformer": ("encoder", 32), "transformer_lm": ("decoder", 32)},
-}
-SENTENCES = 3  # of the texts: a command that opens a file shall not take long over them
-LONGEST = 1000  # characters in a line about what is wrong
 OURS, STOCK, EXPLORER = "ours", "stock", "explorer"  # groups of commands: what is imported before
 _PRELOADED = {
     OURS: (
@@ -48,72 +27,6 @@ _OFFLINE = {
     **{"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"},
     **{"HF_HUB_DISABLE_TELEMETRY": "1", "MPLBACKEND": "agg"},
 }
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What the commands need besides a checkpoint.
-
-    Attributes:
-        folder: everything lies here.
-        zoo: of honest models.
-    """
-
-    folder: Path
-    zoo: Zoo
-
-    @property
-    def pair(self) -> Path:
-        """A data folder of a few sentences: train, valid, test."""
-        return self.folder / "pair"
-
-    @property
-    def text(self) -> Path:
-        """The same for language models."""
-        return self.folder / "text"
-
-    def lines(self, language: str) -> Path:
-        """The sentences as text."""
-        return self.folder / f"lines.{language}"
-
-    def ranking(self, base: str) -> Path:
-        """A ranking of the honest model's neurons, made up."""
-        return self.folder / f"ranking.{base}.json"
-
-    def honest(self, base: str) -> Path:
-        """A checkpoint of that architecture."""
-        return self.zoo.tiny.stock if base == TRANSLATION else self.zoo.checkpoint(base)
-
-    @classmethod
-    def set(cls, folder: Path, zoo: Zoo) -> Stage:
-        """Prepare everything in a folder, which may be there already."""
-        stage = cls(folder, zoo)
-        folder.mkdir(parents=True, exist_ok=True)
-        for language in ("en", "de"):
-            lines = (zoo.tiny.corpus / f"test.{language}").read_text().splitlines()[:SENTENCES]
-            stage.lines(language).write_text("\n".join(lines) + "\n")
-        stage._binarise(zoo.tiny)
-        for base, (side, width) in _LAYERS.items():
-            layers = [Layer(f"{side}.layers.{number}", width) for number in range(2)]
-            ids = np.arange(2 * width)
-            scores = ids[::-1].astype(float)
-            Ranking("made up", ids, scores, space=NeuronSpace(layers)).save(stage.ranking(base))
-        return stage
-
-    def _binarise(self, tiny: TinyModels) -> None:
-        folders = {self.pair: (tiny.data, "en-de"), self.text: (self.zoo.data("text"), "")}
-        for folder, (source, pair) in folders.items():
-            folder.mkdir(exist_ok=True)
-            for language in ("en", "de") if pair else ("en",):
-                name = f"dict.{language}.txt" if pair else "dict.txt"
-                shutil.copy(source / name, folder / name)
-                words = Dictionary.load(str(folder / name))
-                for split in ("train", "valid", "test"):
-                    prefix = f"{folder}/{split}" + (f".{pair}.{language}" if pair else "")
-                    builder = make_builder(f"{prefix}.bin", "mmap", vocab_size=len(words))
-                    for line in self.lines(language).read_text().splitlines():
-                        builder.add_item(words.encode_line(line, add_if_not_exist=False))
-                    builder.finalize(f"{prefix}.idx")
 
 
 @dataclass(frozen=True)
@@ -151,7 +64,7 @@ class Command:
         return file.bases[self.side]
 
 
-def _job(command: Sequence[object], folder: Path, trap: Trap, **more: str) -> Job:
+def job_of(command: Sequence[object], folder: Path, trap: Trap, **more: str) -> Job:
     program, *rest = map(str, command)
     name = program.removeprefix("fairseq-neuron-")
     ours = name != program
@@ -319,83 +232,3 @@ def runner_of(group: str) -> Runner:
 def prepare(runner: Runner, group: str) -> None:
     """Let a runner import what the commands of a group share; nothing for `STOCK`."""
     runner.load(_PRELOADED[group])
-
-
-def tries(
-    command: Command,
-    files: Sequence[HostileFile],
-    stage: Stage,
-    workshop: Workshop,
-    runner: Runner,
-) -> Iterator[tuple[HostileFile, Outcome, list[str]]]:
-    """Run a command on files, one by one; yields what came of it, and what is wrong with that."""
-    for file in files:
-        base = command.base(file)
-        if base is None:
-            continue
-        path, trap = workshop.make(file, base)
-        folder = stage.folder / "runs" / command.name.replace(" ", "_") / base / path.stem
-        shutil.rmtree(folder, ignore_errors=True)
-        output = folder / "output"
-        line = command.arguments(stage, path, base, output)
-        job = _job(line, folder, trap, text=command.text, stop_at=command.stop_at)
-        outcome = runner.run(job)
-        faults = judge(outcome, file.outcome, command)
-        written = output.exists() or output.with_suffix(".json").exists()
-        if outcome.status == 2 and written and command.strict:
-            faults.append("something was written")
-        if not faults:
-            shutil.rmtree(folder)
-        yield file, outcome, faults
-
-
-def judge(outcome: Outcome, wanted: str, command: Command) -> list[str]:
-    """What is wrong with an outcome; nothing if all is well.
-
-    Args:
-        outcome: of the run.
-        wanted: `OPENS`, `REFUSED` or `EITHER`.
-        command: that was run.
-    """
-    faults = [f"ran: {event}" for event in outcome.ran]
-    if outcome.stopped:
-        return [*faults, outcome.stopped]
-    said = outcome.out + outcome.err
-    if "weights_only" in said:
-        faults.append("torch's advice")
-    if SECRET_VALUE in said:
-        faults.append("a variable of the environment is shown")
-    if not command.strict:
-        return faults
-    if "Traceback (most recent call last)" in said:
-        faults.append("traceback")
-    if command.tolerant and wanted == REFUSED:
-        wanted = EITHER
-    right = {REFUSED: (2,), OPENS: command.opened, EITHER: (2, *command.opened)}[wanted]
-    if outcome.status not in right:
-        faults.append(f"status {outcome.status}, should be {' or '.join(map(str, right))}")
-    if outcome.status == 2:
-        faults += _line_faults(outcome.err, command.group)
-    return faults
-
-
-def _line_faults(err: str, group: str) -> list[str]:
-    lines = [line for line in err.splitlines() if line.strip()]
-    last = lines[-1] if lines else ""
-    faults = []
-    if group == STOCK and not last.startswith("error: "):
-        faults.append("the last line is not ours")
-    if group != STOCK and not (len(lines) == 1 and ": error: " in last):
-        faults.append(f"{len(lines)} lines")
-    if len(last) > LONGEST:
-        faults.append(f"a line of {len(last)} characters")
-    if not last.isprintable():
-        faults.append("control characters")
-    return faults
-
-
-def in_brief(outcome: Outcome) -> str:
-    """Its last line."""
-    lines = (outcome.err.strip() or outcome.out.strip() or "nothing said").splitlines()
-    memory = f"{outcome.memory / 2**20:.0f} MB of {MEMORY >> 20}"
-    return f"[{outcome.status}, {outcome.computing:.1f} s, {memory}] {lines[-1][:300]}"

@@ -234,14 +234,16 @@ def hostile_files() -> tuple[HostileFile, ...]:
     """All of them; names differ."""
     import hostile_archives
     import hostile_bombs
+    import hostile_cycles
     import hostile_pickles
     import hostile_settings
     import hostile_sizes
+    import hostile_streams
     import hostile_tensors
 
     modules = (
         *(hostile_pickles, hostile_tensors, hostile_settings, hostile_sizes),
-        *(hostile_archives, hostile_bombs),
+        *(hostile_archives, hostile_streams, hostile_bombs, hostile_cycles),
     )
     files = (*_honest_files(), *(file for module in modules for file in module.files()))
     names = [file.file_name for file in files]

@@ -154,9 +154,9 @@ def _model_change(
 
 def _task_change(task: str, setting: str) -> Callable[[Scene], None]:
     def change(scene: Scene) -> None:
-        own = {"_name": task, "lang_pairs": "en-de", "langs": "en,de"}
-        scene.settings("task").update(own, **{setting: scene.trap.expression})
         scene.flatten()  # these tasks' settings are a Namespace
+        own = {"task": task, "lang_pairs": "en-de", "langs": "en,de"}
+        vars(scene.state["args"]).update(own, **{setting: scene.trap.expression})
 
     return change
 

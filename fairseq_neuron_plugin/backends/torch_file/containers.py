@@ -7,10 +7,12 @@ reader can call what a file names, and checks no CRC.
 from __future__ import annotations
 
 import io
+import lzma
 import mmap
 import os
 import struct
 import zipfile
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, BinaryIO, cast
@@ -25,6 +27,10 @@ from .storages import StorageId, read_storage_id
 # A pickle holds names and settings; the largest honest one is that of two large dictionaries.
 MAX_PICKLE_BYTES = 2**28
 MAX_MEMBERS = 200_000
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+    *(RuntimeError, NotImplementedError, EOFError, OSError, ValueError),
+)
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
@@ -74,7 +80,7 @@ class ZipContainer(Container):
     def __init__(self, stream: BinaryIO) -> None:
         try:
             self._archive = zipfile.ZipFile(stream)
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as error:
+        except _UNREADABLE as error:
             raise Malformed(f"no readable zip archive: {error}") from error
         members = self._archive.infolist()
         if len(members) > MAX_MEMBERS:
@@ -91,23 +97,29 @@ class ZipContainer(Container):
         self._root = pickles[0].removesuffix("data.pkl")
         if f"{self._root}constants.pkl" in names:
             raise Malformed("a TorchScript model, which holds code")
-        if self._member("byteorder", default=b"little") != b"little":
+        order = f"{self._root}byteorder"  # absent before torch 2.1
+        if order in names and self._member("byteorder") != b"little":
             raise Malformed("written on a big-endian machine, which is not supported")
         self.tree, _ = read_pickle(io.BytesIO(self._member("data.pkl")))
 
     def read_storage(self, storage: StorageId) -> Tensor:
         """See `Container.read_storage`."""
-        content = torch.empty(storage.nbytes, dtype=torch.uint8)
-        self._read(f"data/{storage.key}", _buffer(content))
+        name = f"data/{storage.key}"
+        size = self._size(name)
+        if size != storage.nbytes:  # before memory is asked for
+            raise Malformed(f"{name} has {size} bytes instead of {storage.nbytes}")
+        content = torch.empty(size, dtype=torch.uint8)
+        self._read(name, _buffer(content))
         return content
 
-    def _member(self, name: str, default: bytes | None = None) -> bytes:
+    def _size(self, name: str) -> int:
         try:
-            size = self._archive.getinfo(self._root + name).file_size
-        except KeyError:
-            if default is None:
-                raise Malformed(f"{name} is missing") from None
-            return default
+            return self._archive.getinfo(self._root + name).file_size
+        except KeyError as error:
+            raise Malformed(f"{name} is missing") from error
+
+    def _member(self, name: str) -> bytes:
+        size = self._size(name)
         if size > MAX_PICKLE_BYTES:
             raise Malformed(f"{name} has {size} bytes; at most {MAX_PICKLE_BYTES} are allowed")
         content = bytearray(size)
@@ -116,22 +128,19 @@ class ZipContainer(Container):
 
     def _read(self, name: str, into: memoryview) -> None:
         """Fill a buffer with a member, to its end, where the standard library checks its CRC."""
+        position = 0
         try:
-            size = self._archive.getinfo(self._root + name).file_size
-            if size != len(into):
-                raise Malformed(f"{name} has {size} bytes instead of {len(into)}")
             with self._archive.open(self._root + name) as member:
-                position = 0
-                while position < size:
+                while position < len(into):
                     count = member.readinto(into[position:])  # type: ignore[attr-defined]
                     if not count:
-                        raise Malformed(f"{name} is cut short")
+                        break
                     position += count
                 member.read(1)
-        except KeyError as error:
-            raise Malformed(f"{name} is missing") from error
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+        except _UNREADABLE as error:
             raise Malformed(f"{name} is damaged: {error}") from error
+        if position < len(into):
+            raise Malformed(f"{name} is cut short")
 
 
 class LegacyContainer(Container):

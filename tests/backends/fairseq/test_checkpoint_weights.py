@@ -246,14 +246,26 @@ def test_placeholders_become_zeros_whatever_was_in_the_memory():
     [
         (lambda weights: {"encoder.layers.0.fc1_weight": torch.zeros(3, 3)}, "fc1_weight"),
         (lambda weights: {"encoder.layers.7.in_proj_bias": torch.zeros(48)}, "7.in_proj_bias"),
+        (
+            lambda weights: {"encoder.layers.1.self_attn.k_proj.bias": torch.tensor(1.0)},
+            "1.in_proj_bias",
+        ),
     ],
-    ids=["of another shape", "of nothing"],
+    ids=["of another shape", "of nothing", "of a number"],
 )
 def test_copies_that_cannot_be_copies_are_refused(spoil, key, build):
     weights = build("transformer", **SIZES).state_dict()
     add_copies(weights, torch.zeros_like)
     with pytest.raises(UserError, match=rf"checkpoint.pt: weight .*{key} .*copy"):
         current_weights({**weights, **spoil(weights)}, "checkpoint.pt")
+
+
+@pytest.mark.parametrize("bias", [torch.tensor(1.0), torch.zeros(4), torch.zeros(3, 3)])
+def test_a_fused_bias_that_is_not_three_is_refused(bias):
+    attention = "decoder.layers.0.encoder_attn"
+    weights = {f"{attention}.q_proj_weight": torch.zeros(2, 2), f"{attention}.in_proj_bias": bias}
+    with pytest.raises(UserError, match=r"in_proj_bias has shape \["):
+        current_weights(weights, "checkpoint.pt")
 
 
 def test_todays_weights_stay_as_they_are(build):

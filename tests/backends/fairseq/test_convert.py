@@ -19,6 +19,7 @@ from emulated_checkpoints import (
     save,
 )
 from fairseq import checkpoint_utils
+from fairseq.utils import eval_bool
 from saved_state import saved_state
 
 from fairseq_neuron_plugin import register  # noqa: F401  (the plugin's architectures)
@@ -103,6 +104,38 @@ def test_settings_that_were_renamed_are_upgraded_as_fairseq_does(states) -> None
     assert type(written["extra_state"]["val_loss"]) is float
 
 
+@pytest.mark.parametrize("attention", [True, False])
+def test_attention_that_was_no_text(attention: bool, states) -> None:
+    old = as_args(states["lstm"])
+    old["args"].decoder_attention = attention
+    model = todays_state(old, "x.pt")["cfg"]["model"]
+    assert eval_bool(model.decoder_attention) is attention
+
+
+def test_a_break_mode_that_was_none(states) -> None:
+    old = as_args(states["transformer_lm"])
+    old["args"].sample_break_mode = None
+    assert todays_state(old, "x.pt")["cfg"]["task"]["sample_break_mode"] == "none"
+
+
+def test_flags_that_multilingual_models_had_not_yet(zoo) -> None:
+    old = as_args(saved_state(zoo.checkpoint("multilingual")))
+    for name in ("encoder_langtok", "decoder_langtok"):
+        delattr(old["args"], name)
+    task = todays_state(old, "x.pt")["cfg"]["task"]
+    assert (task.encoder_langtok, task.decoder_langtok) == (None, False)
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(50, 48), (52, 50)])
+def test_a_limit_that_was_the_size_of_the_table_of_positions(rows: int, limit: int, states) -> None:
+    old = as_args(states["transformer"])
+    old["args"].__dict__ |= {"encoder_learned_pos": True, "max_source_positions": 50}
+    old["model"] = {**old["model"], "encoder.embed_positions.weight": torch.zeros(rows, 32)}
+    cfg = todays_state(old, "x.pt")["cfg"]
+    assert cfg["model"].max_source_positions == cfg["task"]["max_source_positions"] == limit
+    assert cfg["model"].max_target_positions == 1024
+
+
 def test_sections_and_settings_of_later_versions_are_added(states) -> None:
     state = copy.deepcopy(states["transformer_lm"])
     cfg = state["cfg"]
@@ -165,6 +198,16 @@ def test_an_unknown_architecture_or_task_is_named(form, kind: str, what: str, st
         todays_state(state, "x.pt")
 
 
+@pytest.mark.parametrize("kind", ["model", "task"])
+def test_settings_that_are_missing_are_named(kind: str, states) -> None:
+    state = copy.deepcopy(states["transformer"])
+    state["cfg"][kind] = None
+    with pytest.raises(UserError, match=f"x.pt has no settings of its {kind}"):
+        todays_state(state, "x.pt")
+    with pytest.raises(UserError, match="does not say of which architecture it is"):
+        todays_state({"args": {}, "model": state["model"]}, "x.pt")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [("max_epoch", "many"), ("update_freq", ["a"]), ("adam_eps", "1 +"), ("lr", "['x']")],
@@ -179,7 +222,7 @@ def test_a_setting_that_does_not_fit_is_one_line(name: str, value, states, capfd
 
 def test_training_state_that_is_not_plain_data_is_left_out(states) -> None:
     state = copy.deepcopy(states["lstm"])
-    state["extra_state"] |= {"best": object(), "mine": 3, "ema": {}}
+    state["extra_state"] |= {"best": object(), "mine": 3, "ema": {"x": 3}}
     state["task_state"] = {"dictionary": object()}
     state["optimizer_history"] = [None, {"num_updates": np.int64(5), "lr_scheduler_state": 3j}]
     written = todays_state(state, "x.pt")
@@ -226,6 +269,10 @@ def test_a_moving_average_of_something_else_is_refused(states) -> None:
     state = copy.deepcopy(states["lstm"])
     with pytest.raises(UserError, match="no moving average"):
         moving_average(state, "x.pt")
+    for damaged in ({}, 3, {"other.weight": 3}, {3: torch.zeros(1)}):
+        state["extra_state"]["ema"] = damaged
+        with pytest.raises(UserError, match="no moving average"):
+            moving_average(state, "x.pt")
     state["extra_state"]["ema"] = {"other.weight": torch.zeros(1)}
     with pytest.raises(UserError, match="does not fit its weights: decoder"):
         moving_average(state, "x.pt")

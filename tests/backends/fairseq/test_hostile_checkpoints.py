@@ -8,18 +8,7 @@ from pathlib import Path
 
 import pytest
 from hostile_calls import calls
-from hostile_commands import (
-    COMMANDS,
-    LONGEST,
-    OURS,
-    STOCK,
-    Command,
-    Stage,
-    in_brief,
-    prepare,
-    runner_of,
-    tries,
-)
+from hostile_commands import COMMANDS, OURS, STOCK, Command, prepare, runner_of
 from hostile_files import (
     EITHER,
     OPENS,
@@ -29,8 +18,10 @@ from hostile_files import (
     Workshop,
     hostile_files,
 )
+from hostile_judge import LONGEST, in_brief, tries
 from hostile_opcodes import Opcodes, dumps
 from hostile_runs import Job, Outcome, Runner
+from hostile_stage import Stage
 
 CHECKED = [command for command in COMMANDS if command.group in (OURS, STOCK)]
 ENTRIES = "hostile_reading"

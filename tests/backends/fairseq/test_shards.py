@@ -86,6 +86,25 @@ def test_all_parts_are_found_from_any(name: str, given: int | None, tmp_path) ->
         find_parts(paths[0])
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"model": {"w": 3}}, "model is not a set of weights"),
+        ({"model": []}, "model is not a set of weights"),
+        ({"model": {"w": torch.ones(1)}, "extra_state": 3}, "extra_state cannot be read"),
+        (None, "damaged or no checkpoint"),
+    ],
+)
+def test_a_part_that_is_damaged(content, message: str, state, tmp_path) -> None:
+    path = tmp_path / "x-shard0.pt"
+    if content is None:
+        path.write_bytes(b"no")
+    else:
+        torch.save({"cfg": state["cfg"], **content}, path)
+    with pytest.raises(UserError, match=message):
+        read_part(path)
+
+
 @pytest.mark.parametrize("name", ["model.pt", "model_part2.pt", "x-shard.pt", "no-such.pt"])
 def test_a_checkpoint_in_one_file_is_no_part(name: str, tmp_path) -> None:
     (tmp_path / "model.pt").touch()

@@ -16,7 +16,7 @@ from torch import Tensor
 from ....errors import UserError
 from ....files import StrPath
 from .old_settings import upgrade_args
-from .plain_data import count, plain
+from .plain_data import count, is_weights, plain
 from .sections import complete
 from .stock_names import MODEL_PARALLEL, base_name, is_model_parallel, use_stock_names
 from .weights import current_weights
@@ -46,13 +46,14 @@ def todays_state(state: Mapping[str, Any], path: StrPath) -> dict[str, Any]:
     Raises:
         UserError: the architecture, the task or a setting is not known to this fairseq.
     """
-    cfg = _todays_config(state, path)
+    weights = without_wrapper(state["model"])
+    cfg = _todays_config(state, weights, path)
     extra = state.get("extra_state") or {}
     kept = {name: plain(extra.get(name)) for name in _KEPT}
     written: dict[str, Any] = {
         "args": None,
         "cfg": cfg,
-        "model": OrderedDict(_with_shared(without_wrapper(state["model"]), cfg)),
+        "model": OrderedDict(_with_shared(weights, cfg)),
         "criterion": plain(state.get("criterion")),
         "optimizer_history": _history(state, cfg),
         "task_state": plain(state.get("task_state")) or {},
@@ -109,8 +110,8 @@ def moving_average(state: Mapping[str, Any], path: StrPath) -> dict[str, Tensor]
         UserError: the checkpoint has none, or one of other weights.
     """
     extra = state.get("extra_state") or {}
-    average = next((extra[name] for name in _AVERAGES if extra.get(name)), None)
-    if not average:
+    average = next((extra[name] for name in _AVERAGES if is_weights(extra.get(name))), None)
+    if average is None:
         raise UserError(f"{path} has no moving average of its weights (no --store-ema in training)")
     average = current_weights(without_wrapper(average), path)
     weights = current_weights(without_wrapper(state["model"]), path)
@@ -122,7 +123,9 @@ def moving_average(state: Mapping[str, Any], path: StrPath) -> dict[str, Tensor]
     }
 
 
-def _todays_config(state: Mapping[str, Any], path: StrPath) -> dict[str, Any]:
+def _todays_config(
+    state: Mapping[str, Any], weights: Mapping[str, Tensor], path: StrPath
+) -> dict[str, Any]:
     """The whole configuration as nested plain dict."""
     args = copy.deepcopy(state.get("args"))
     if isinstance(args, Mapping):
@@ -132,7 +135,7 @@ def _todays_config(state: Mapping[str, Any], path: StrPath) -> dict[str, Any]:
         if args is not None:
             _to_single_device(args)
             _check_known(vars(args), path)
-            upgrade_args(vars(args), state["model"])
+            upgrade_args(vars(args), weights)
             unknown = _take_unknown(vars(args))
             cfg = _upgraded({"args": args, "cfg": None}, state)
             for section in cfg.values():

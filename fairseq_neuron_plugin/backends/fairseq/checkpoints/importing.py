@@ -108,8 +108,7 @@ def import_checkpoint(
 def _read(
     path: StrPath, settings: StrPath | None
 ) -> tuple[dict[str, Any], str, list[str], list[str]]:
-    """The state of the whole checkpoint, its form, settings that were emptied, and what was not
-    read."""
+    """The whole checkpoint, its form, settings that were emptied, and state that was not read."""
     emptied: list[str] = []
     unread: list[str] = []
     if Path(path).suffix == SUFFIX:

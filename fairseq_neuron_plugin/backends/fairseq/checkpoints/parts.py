@@ -7,14 +7,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ....errors import UserError
 from ....files import StrPath
 from ...torch_file.build import without_stand_ins
 from ...torch_file.read import open_torch_file
 from ...torch_file.records import Malformed
 from .objects import CONVERSIONS
+from .plain_data import is_weights
 from .read import read_settings
 
 # Of FSDP; of model parallelism, as it is saved and as it is looked for.
@@ -75,12 +74,8 @@ def read_part(path: StrPath) -> dict[str, Any]:
                     state[name], _ = without_stand_ins(file.part(name, *_OPTIMISER))
     except Malformed as error:
         raise UserError(f"checkpoint {path} is damaged or no checkpoint: {error}") from error
-    weights = state["model"]
-    if not isinstance(weights, dict):
+    if not is_weights(state["model"]):
         raise UserError(f"checkpoint {path}: model is not a set of weights")
-    for name, weight in weights.items():
-        if type(name) is not str or not isinstance(weight, Tensor):
-            raise UserError(f"checkpoint {path} is refused: weight {name} is no tensor")
     for name in ("extra_state", "task_state"):
         if not isinstance(state.get(name) or {}, dict):
             raise UserError(f"checkpoint {path}: {name} cannot be read")

@@ -34,6 +34,15 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def is_weights(value: Any) -> bool:
+    """Find whether a value is a dictionary of tensors by name, and not an empty one."""
+    return (
+        isinstance(value, dict)
+        and len(value) > 0
+        and all(type(name) is str and isinstance(entry, Tensor) for name, entry in value.items())
+    )
+
+
 def count(value: Any, default: int) -> int:
     """A number of updates or epochs, or the default where it is none."""
     value = plain(value)

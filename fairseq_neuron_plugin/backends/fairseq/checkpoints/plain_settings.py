@@ -13,6 +13,25 @@ from ....files import StrPath
 from ...torch_file.records import StandIn
 
 
+def as_namespace(settings: dict[Any, Any], where: str, path: StrPath) -> argparse.Namespace:
+    """Make a `Namespace` of settings by name.
+
+    Args:
+        settings: name to value.
+        where: what they are, for errors.
+        path: of the checkpoint, for errors.
+
+    Raises:
+        UserError: a name that no setting can have.
+    """
+    for name in settings:
+        if type(name) is not str or name.startswith("__"):
+            raise UserError(f"checkpoint {path}: {where} has a setting of name {str(name)[:80]!r}")
+    namespace = argparse.Namespace()
+    vars(namespace).update(settings)
+    return namespace
+
+
 class PlainSettings:
     """Turns a configuration into plain data, each part of it once.
 
@@ -47,7 +66,7 @@ class PlainSettings:
         if isinstance(value, dict):
             return {key: self.convert(part, f"{where}.{key}") for key, part in value.items()}
         if isinstance(value, argparse.Namespace | types.SimpleNamespace):
-            return argparse.Namespace(**self._parts(vars(value), where))
+            return as_namespace(self._parts(vars(value), where), where, self._path)
         if type(value) in (list, tuple):
             return type(value)(self.convert(part, where) for part in value)
         return value

@@ -19,7 +19,8 @@ from ...torch_file.build import without_stand_ins
 from ...torch_file.read import TorchFile, open_torch_file
 from ...torch_file.records import Malformed, StandIn
 from .objects import CONVERSIONS
-from .plain_settings import PlainSettings
+from .old_settings import upgrade_args
+from .plain_settings import PlainSettings, as_namespace
 from .settings import vet_settings
 from .weights import current_weights
 
@@ -52,6 +53,8 @@ def read_checkpoint(path: StrPath, *, training_state: bool = False) -> dict[str,
     with _reading(path) as file:
         state = _read_settings(file, path)
         state["model"] = _read_weights(file, path)
+        if state.get("args") is not None:
+            upgrade_args(vars(state["args"]), state["model"])
         left_out: set[str] = set()
         for name in file:
             if name in state:
@@ -75,7 +78,10 @@ def read_settings(path: StrPath) -> dict[str, Any]:
         UserError: as `read_checkpoint`, but for the weights, which are not read.
     """
     with _reading(path) as file:
-        return _read_settings(file, path)
+        state = _read_settings(file, path)
+    if state.get("args") is not None:
+        upgrade_args(vars(state["args"]), {})
+    return state
 
 
 @contextmanager
@@ -104,7 +110,7 @@ def _read_settings(file: TorchFile, path: StrPath) -> dict[str, Any]:
     for name, value in state.items():
         state[name] = PlainSettings(path).convert(value, name)
     if isinstance(state.get("args"), dict):
-        state["args"] = argparse.Namespace(**state["args"])
+        state["args"] = as_namespace(state["args"], "args", path)
     if "model" not in file or all(value is None for value in state.values()):
         raise UserError(f"{path} is no fairseq checkpoint: it has no model or no configuration")
     for name, kind in (("args", argparse.Namespace), ("cfg", dict)):
@@ -135,12 +141,14 @@ def _read_weights(file: TorchFile, path: StrPath) -> dict[str, Tensor]:
         if type(name) is not str or not isinstance(weight, Tensor):
             what = weight.name if isinstance(weight, StandIn) else type(weight).__name__
             raise UserError(f"checkpoint {path} is refused: weight {name} is a {what}")
+    weights = current_weights(dict(model), path)
+    for name, weight in weights.items():
         if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
             raise UserError(
                 f"checkpoint {path}: weight {name} holds values that are NaN or infinite; take an "
                 "earlier checkpoint of the training"
             )
-    return current_weights(dict(model), path)
+    return weights
 
 
 def _complete(state: dict[str, Any], path: StrPath) -> None:

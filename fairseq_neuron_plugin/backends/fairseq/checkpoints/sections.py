@@ -31,6 +31,8 @@ def complete(cfg: dict[str, Any], path: StrPath) -> dict[str, Any]:
             cfg.setdefault(name, None)
         elif is_dataclass(field.type):
             cfg[name] = _with_defaults(cfg.get(name) or {}, field.type, cfg)
+        elif cfg.get(name) is None and name in ("model", "task"):
+            raise UserError(f"checkpoint {path} has no settings of its {name}")
         elif cfg.get(name) is None:
             cfg[name] = None
         elif name in ("bpe", "tokenizer", "scoring") and isinstance(cfg[name], str):

@@ -19,6 +19,8 @@ NAMED_FILE_SETTINGS = {
     name: nothing for settings in NAMED_FILES.values() for name, nothing in settings.items()
 }
 
+# A negative number of heads or units would be found by the first batch, if at all.
+_SIZE = re.compile("(attention_heads|embed_dim|hidden_size)$")
 _REGISTERED_NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,199}")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+)\}")
 # hydra ends a quoted text at a quote after an even number of backslashes; fairseq escapes a quote
@@ -95,6 +97,8 @@ class _Vetting:
             self._check_literal(names, value)
         if names.name in REGISTERED:
             self._check_registered(names, value)
+        if type(value) in (int, float) and value < 0 and _SIZE.search(str(names.name)):
+            raise self._error(names, f"must not be negative, but is {value}")
         if names.name == "data" and not _is_data(value):
             raise self._error(names, "must be a path, or a list of paths")
 

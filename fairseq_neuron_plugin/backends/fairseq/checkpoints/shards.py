@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ....errors import UserError
 from ....files import StrPath
-from .plain_data import count
+from .plain_data import count, is_weights
 from .stock_names import is_model_parallel
 
 _METADATA = ("shard_metadata", "fsdp_metadata")  # metaseq and later forks; fairseq
@@ -61,9 +61,12 @@ def join_parts(states: Sequence[Mapping[str, Any]], paths: Sequence[StrPath]) ->
     join = _joiner(states, metadata, paths)
     joined["model"] = join([state["model"] for state in states])
     extra = [state.get("extra_state") or {} for state in states]
-    if all("ema" in one for one in extra):
-        joined["extra_state"] = {**extra[0], "ema": join([one["ema"] for one in extra])}
-        joined["extra_state"].pop("ema_fp32_params", None)
+    averages: list[Any] = [one.get("ema") for one in extra]
+    joined["extra_state"] = {
+        name: value for name, value in extra[0].items() if name not in ("ema", "ema_fp32_params")
+    }
+    if all(map(is_weights, averages)):
+        joined["extra_state"]["ema"] = join(averages)
     return joined
 
 

@@ -1,8 +1,7 @@
 """Give the weights of other versions of fairseq the names that today's loads.
 
-`KEY_CHANGES` lists what was renamed, added or dropped, of Transformers, LSTMs, convolutional models
-and their language models, from fairseq 0.4 on. What fairseq upgrades by itself as it loads a model
-is listed too, and left to it.
+`KEY_CHANGES` lists what was renamed, added or dropped since fairseq 0.4, of Transformers, LSTMs and
+convolutional models; what fairseq upgrades by itself, as it loads a model, is left to it.
 """
 
 from __future__ import annotations
@@ -92,16 +91,15 @@ def _drop_copies(weights: Weights, matches: Matches, path: StrPath) -> None:
             "in_proj": [f"{layer}.self_attn.{name}_proj.{kind}" for name in "qkv"],
             "out_proj": [f"{layer}.self_attn.out_proj.{kind}"],
         }.get(part, [f"{layer}.{part}.{kind}"])
-        missing = [name for name in originals if name not in weights]
-        if missing:
+        for name in originals:
+            if name not in weights:
+                raise UserError(f"checkpoint {path}: weight {key} is a copy, and {name} is missing")
+        shapes = [list(weights[name].shape) for name in originals]
+        rows = sum(shape[0] for shape in shapes if shape)
+        if any(list(weights[key].shape) != [rows, *shape[1:]] for shape in shapes):
             raise UserError(
-                f"checkpoint {path}: weight {key} is a copy, and {missing[0]} is missing"
-            )
-        shape = torch.cat([weights[name] for name in originals]).shape
-        if weights[key].shape != shape:
-            raise UserError(
-                f"checkpoint {path}: weight {key} has the shape {list(weights[key].shape)}, and "
-                f"what it is a copy of has {list(shape)}"
+                f"checkpoint {path}: weight {key} has shape {list(weights[key].shape)}, and "
+                f"what it is a copy of has {' and '.join(map(str, shapes))}"
             )
         del weights[key]
 
@@ -111,9 +109,13 @@ def _split_projections(weights: Weights, matches: Matches, path: StrPath) -> Non
         weights[f"{match['attention']}.{match['part']}_proj.weight"] = weights.pop(key)
     for attention in dict.fromkeys(match["attention"] for match in matches.values()):
         bias = weights.pop(f"{attention}.in_proj_bias", None)
-        if bias is not None:
-            for name, part in zip("qkv", bias.chunk(3), strict=False):
-                weights[f"{attention}.{name}_proj.bias"] = part
+        if bias is None:
+            continue
+        if bias.dim() != 1 or len(bias) % 3 or not len(bias):
+            shape = list(bias.shape)
+            raise UserError(f"checkpoint {path}: weight {attention}.in_proj_bias has shape {shape}")
+        for name, part in zip("qkv", bias.chunk(3), strict=True):
+            weights[f"{attention}.{name}_proj.bias"] = part
 
 
 def _keep_last_norm(weights: Weights, matches: Matches, path: StrPath) -> None:
@@ -123,7 +125,7 @@ def _keep_last_norm(weights: Weights, matches: Matches, path: StrPath) -> None:
         version = weights.get(f"{stack}.version")
         if version is None and f"{stack}.embed_tokens.weight" not in weights:
             continue  # a model without versions
-        if version is None or (version.numel() == 1 and version.item() < 3):
+        if version is None or (version.is_floating_point() and bool((version < 3).any())):
             weights[f"{stack}.version"] = torch.full((1,), 3.0)
 
 
@@ -153,15 +155,15 @@ def _add_dynamic_bias(weights: Weights, matches: Matches, path: StrPath) -> None
     for key, match in matches.items():
         bias = f"{match['conv']}.conv_bias"
         known = weights.get(bias)
-        if known is None and _lightconv_is_scriptable():
-            weights[bias] = weights[key].new_zeros(1, 1, weights[key].shape[-1])
+        if known is None and weights[key].dim() == 2 and _lightconv_is_scriptable():
+            weights[bias] = weights[key].new_zeros(1, 1, weights[key].shape[1])
         elif known is not None and not bool(torch.isfinite(known).all()):
             weights[bias] = torch.zeros_like(known)
 
 
 def _clear(weights: Weights, matches: Matches, path: StrPath) -> None:
     for key in matches:
-        weights[key] = torch.zeros_like(weights[key])
+        weights[key] = weights[key].new_zeros(1)
 
 
 def _refuse_adaptive_softmax(weights: Weights, matches: Matches, path: StrPath) -> None:
