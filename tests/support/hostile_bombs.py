@@ -275,7 +275,7 @@ def _views(scene: Scene) -> None:
 
 def _names(scene: Scene) -> None:
     one = torch.ones(1)
-    scene.state["model"].update({f"w{i}": one for i in range(30_000)})
+    scene.state["model"].update({f"w{i}": one for i in range(5_000)})
 
 
 def _long_name(scene: Scene) -> None:
@@ -287,11 +287,11 @@ def _long_setting(scene: Scene) -> None:
 
 
 def _settings(scene: Scene) -> None:
-    scene.settings().update({f"x{i}": i for i in range(100_000)})
+    scene.settings().update({f"x{i}": i for i in range(30_000)})
 
 
 def _values(scene: Scene) -> None:
-    scene.settings()["x"] = list(range(500_000))
+    scene.settings()["x"] = list(range(100_000))
 
 
 def _arch(scene: Scene) -> None:
@@ -299,7 +299,7 @@ def _arch(scene: Scene) -> None:
 
 
 def _history(scene: Scene) -> None:
-    scene.state["optimizer_history"] = scene.state["optimizer_history"] * 300_000
+    scene.state["optimizer_history"] = scene.state["optimizer_history"] * 50_000
 
 
 def _embedding(scene: Scene) -> None:
@@ -310,12 +310,12 @@ def _embedding(scene: Scene) -> None:
 
 _MANY: dict[str, tuple[Change, str]] = {
     "weights by stride 0": (_views, REFUSED),
-    "30 thousand weights": (_names, REFUSED),
+    "5 thousand weights": (_names, REFUSED),
     "a weight's name of 5 MB": (_long_name, REFUSED),
     "a setting's name of 5 MB": (_long_setting, EITHER),
     "an architecture of 1 MB": (_arch, REFUSED),
-    "100 thousand settings": (_settings, EITHER),
-    "a setting of 500 thousand numbers": (_values, EITHER),
-    "a history of 300 thousand": (_history, EITHER),
+    "30 thousand settings": (_settings, EITHER),
+    "a setting of 100 thousand numbers": (_values, EITHER),
+    "a history of 50 thousand": (_history, EITHER),
     "embeddings of more words": (_embedding, REFUSED),
 }

@@ -11,9 +11,9 @@ from pathlib import Path
 def read_files() -> None:
     """Read the checkpoints of a list as far as they go, and note what comes of each.
 
-    ``sys.argv``: the list, one path a line, the folder with the dictionaries, and a file for the
-    notes: a line of ``[path, message]``, whose message is empty for a file of which a model was
-    built; one before that, with null, once its turn has come.
+    ``sys.argv``: the list, a JSON object of paths and whether to build the model; the folder with
+    the dictionaries; a file for the notes: lines of ``[path, message]``, whose message is null once
+    the file's turn has come, and empty at last if it could be opened.
     """
     from fairseq_neuron_plugin.backends.fairseq.checkpoints.read import read_checkpoint
     from fairseq_neuron_plugin.cli.common import quiet_fairseq
@@ -21,18 +21,19 @@ def read_files() -> None:
     from fairseq_neuron_plugin.loading import check_checkpoint, load_model
 
     quiet_fairseq()
-    paths, data, notes = sys.argv[1:]
-    with open(notes, "w") as file:
-        for path in Path(paths).read_text().splitlines():
-            print(json.dumps([path, None]), file=file, flush=True)
+    files, data, notes = sys.argv[1:]
+    with open(notes, "w") as lines:
+        for path, build in json.loads(Path(files).read_text()).items():
+            print(json.dumps([path, None]), file=lines, flush=True)
             try:
                 check_checkpoint(path)
                 read_checkpoint(path, training_state=True)
-                load_model(path, data)
+                if build:
+                    load_model(path, data)
                 message = ""
             except UserError as error:
                 message = str(error) or "no reason given"
-            print(json.dumps([path, message]), file=file, flush=True)
+            print(json.dumps([path, message]), file=lines, flush=True)
 
 
 def unpickle() -> None:
@@ -43,9 +44,3 @@ def unpickle() -> None:
 def allocate() -> None:
     """Take more memory than a file may cost."""
     print(len(b"x" * 3 * 2**30))
-
-
-def wait() -> None:
-    """Compute for longer than a file may take."""
-    while True:
-        pass

@@ -128,7 +128,7 @@ def _serve(connection: Any, environment: dict[str, str]) -> None:
     while True:
         try:
             wanted = connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             return
         if isinstance(wanted, Job):
             connection.send(_watch(wanted))

@@ -25,7 +25,8 @@ from hostile_stage import Stage
 
 CHECKED = [command for command in COMMANDS if command.group in (OURS, STOCK)]
 ENTRIES = "hostile_reading"
-BATCH = 40  # files that one process reads
+BATCH = 25  # files that one process reads
+BUILT = 3  # of each so many files that can be read, one model is built
 # Calls that this Python, or an unpickler by itself, cannot make.
 HARMLESS = {
     *("nt.system", "types.CodeType", "a codec", "a codec's search"),
@@ -69,7 +70,7 @@ def trap(tmp_path) -> Trap:
 
 
 def a_few(command: Command) -> list[HostileFile]:
-    """Files of every fourth kind, another one of a kind for each command."""
+    """Files of every sixth kind, another one of a kind for each command."""
     number = [one.name for one in COMMANDS].index(command.name)
     kinds: dict[str, list[HostileFile]] = {}
     for file in hostile_files():
@@ -77,7 +78,7 @@ def a_few(command: Command) -> list[HostileFile]:
             kinds.setdefault(file.kind, []).append(file)
     chosen = [kinds["honest"][number % len(kinds["honest"])]]
     for place, kind in enumerate(sorted(kinds.keys() - {"honest"})):
-        if (place + number) % 4 == 0:
+        if (place + number) % 6 == 0:
             chosen.append(kinds[kind][(7 * number) % len(kinds[kind])])
     return chosen
 
@@ -122,8 +123,13 @@ def test_memory_is_measured(scene, trap) -> None:
 
 @pytest.mark.parametrize("side", [0, 1], ids=["translation", "language models"])
 def test_every_file_is_read_as_data(scene, tmp_path, side) -> None:
-    """By the reader and the builder of models alone, many files in a process."""
-    files = [file for file in hostile_files() if file.bases[side] and not any(file.bases[:side])]
+    """By the reader, and some by the builder of models, many files in a process."""
+    kinds = ("honest", "place")  # of language models too, though they differ in nothing else
+    files = [
+        file
+        for file in hostile_files()
+        if file.bases[side] and (not any(file.bases[:side]) or file.kind in kinds)
+    ]
     made = [(file, *scene.workshop.make(file, str(file.bases[side]))) for file in files]
     data = scene.stage.text if side else scene.stage.pair
     wrong: list[str] = []
@@ -138,30 +144,34 @@ def read(
     scene: Scene, made: Sequence[tuple[HostileFile, Path, Trap]], data: Path, folder: Path
 ) -> tuple[int, list[str]]:
     """How many of these files one process came to, and what is wrong with that."""
-    paths, notes = folder / "paths", folder / "notes"
-    paths.write_text("".join(f"{path}\n" for _, path, _ in made))
+    built = {str(path): number % BUILT == 0 for number, (_, path, _) in enumerate(made)}
+    files, notes = folder / "files", folder / "notes"
+    files.write_text(json.dumps(built))
     notes.unlink(missing_ok=True)
-    command = [ENTRIES, str(paths), str(data), str(notes)]
+    command = [ENTRIES, str(files), str(data), str(notes)]
     # The traps of all these files are in one folder.
     job = Job(ENTRIES, "read_files", command, folder / "run", Trap(scene.workshop.folder / "traps"))
     outcome = scene.runner(OURS).run(job)
     said = dict(map(json.loads, notes.read_text().splitlines()))
     wrong = []
     for file, path, trap in made[: len(said)]:
-        message = said[str(path)]
+        faults = []
         if trap.sprung():
-            wrong.append(f"{file.name}: the canary was touched")
-        if message is None:
-            wrong.append(f"{file.name}: {outcome.stopped or outcome.ran or outcome.err[-500:]}")
+            faults.append("the canary was touched")
+        if said[str(path)] is None:
+            faults.append(str(outcome.stopped or outcome.ran or outcome.err[-500:]))
         else:
-            wrong += [f"{file.name}: {fault}" for fault in faults_of(file, message)]
+            faults += faults_of(file.outcome, said[str(path)], built[str(path)])
+        wrong += [f"{file.name}: {fault}" for fault in faults]
     return len(said), wrong
 
 
-def faults_of(file: HostileFile, message: str) -> Iterator[str]:
-    if file.outcome == OPENS and message:
-        yield f"refused: {message}"
-    if file.outcome == REFUSED and not message:
-        yield "opened"
+def faults_of(wanted: str, message: str, built: bool) -> list[str]:
+    faults = []
+    if wanted == OPENS and message:
+        faults.append(f"refused: {message}")
+    if wanted == REFUSED and built and not message:
+        faults.append("opened")
     if len(message) > LONGEST or not " ".join(message.split()).isprintable():
-        yield f"a message of {len(message)} characters"
+        faults.append(f"a message of {len(message)} characters")
+    return faults
